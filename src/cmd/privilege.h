@@ -1,0 +1,9 @@
+// From root to an ordinary user without capabilities, after the devices are open.
+#pragma once
+#include "../../include/fault.h"
+
+// Chooses the user: `wanted` (an error if it does not exist), else "estape" where that user exists, else the user behind
+// sudo. Gives `dir` to that user when it is root's (made if missing), then becomes that user for good: no capabilities, no
+// new privileges. Not root: only the capabilities are dropped. *who: the user's name (static until the next call), or NULL when
+// there is nobody to become and root remains; the caller says so.
+bool privilege_drop(const char *wanted, const char *dir, const char **who, struct fault *fault);
