@@ -1,0 +1,60 @@
+// The door of alert: rules in the Sigma format run over exchanges as they pass; alerts come out. Knows no tape and no socket.
+#pragma once
+#include "../../include/exchange.h"
+#include "../../include/fault.h"
+#include "../../include/op.h"
+#include "../../include/stream.h"
+#include "../base/buf.h"
+
+enum alert_level { ALERT_INFORMATIONAL, ALERT_LOW, ALERT_MEDIUM, ALERT_HIGH, ALERT_CRITICAL, ALERT_LEVELS };
+extern const char *const alert_level_names[ALERT_LEVELS];
+
+// ---- rules ----------------------------------------------------------------------------------------------------------
+struct rules;
+// What is wrong with a rule file: one call per finding. `error`: the rule is refused; else a note.
+typedef void rules_finding_fn(void *ctx, const char *file, int line, const char *rule, const char *text, bool error);
+
+struct rules *rules_open(void);                  // empty; NULL: memory out
+bool rules_add_builtin(struct rules *r, struct fault *fault);
+// A file or a directory (every *.yml and *.yaml below it). A refused rule is told through `finding`; the others load.
+bool rules_add(struct rules *r, const char *path, rules_finding_fn *finding, void *ctx, struct fault *fault);
+bool rules_add_text(struct rules *r, const char *file, struct bytes text, rules_finding_fn *finding, void *ctx, struct fault *fault);
+bool rules_disable(struct rules *r, const char *id_or_name_pattern);
+bool rules_seal(struct rules *r, rules_finding_fn *finding, void *ctx, struct fault *fault); // resolves correlations, builds the index by api, verb and field
+size_t rules_count(const struct rules *r);
+struct rule_view { const char *id, *name, *title, *description, *level, *file, *status; const char *const *tags; size_t tag_count; int line; bool correlation, enabled; struct bytes source; };
+bool rules_view(const struct rules *r, size_t which, struct rule_view *view);
+void rules_close(struct rules *r);
+
+// ---- evaluation -------------------------------------------------------------------------------------------------------
+struct alert {
+    char id[33];               // hash of rule id, rule version and exchange (or group and window): known at the attempt
+    int64_t time_ns;           // of the exchange that raised it
+    uint64_t exchange;         // 0: the recorder about itself
+    enum alert_level level;
+    const char *rule, *title;
+    bool attempt;              // told before the outcome is known
+    bool outcome;              // second word on an alert told as an attempt
+    bool grouped;              // a repeat: counted into the first of its kind, told in the summary
+    struct bytes text;         // for a woken person, one paragraph
+    struct bytes json;         // the alert as `alerts --json` and sinks give it
+};
+typedef void alert_fn(void *ctx, const struct alert *alert); // everything borrowed until it returns
+
+struct alert_settings {
+    const char *tape_hint;     // text for the command to type next: "--tape DIR" or ""
+    bool live;                 // false: the recorder's alerts about itself are never above low
+    size_t state_bytes_max;    // of correlations and baselines
+};
+
+struct alerter;
+struct alerter *alert_open(const struct alert_settings *settings, struct rules *rules, alert_fn *fn, void *ctx); // borrows rules
+void alert_attempt(struct alerter *a, const struct exchange *x);
+void alert_done(struct alerter *a, const struct exchange *x);       // the outcome; also feeds baselines and correlations
+void alert_ops(struct alerter *a, const struct op *ops, size_t count);
+void alert_gap(struct alerter *a, const struct stream_gap *gap);
+void alert_own(struct alerter *a, int64_t time_ns, const char *kind, const char *text); // the recorder about itself: kernel_loss, lag, disk, device_gone, silence, restart, clock_jump, sink_dead
+void alert_tick(struct alerter *a, int64_t now_ns);
+void alert_rebuild_begin(struct alerter *a);                         // what follows comes from the tape: state is built, nothing is raised
+void alert_rebuild_end(struct alerter *a);
+void alert_close(struct alerter *a);
