@@ -1,0 +1,597 @@
+// The JSON scanner: fed in pieces cut anywhere, constant memory, tokens handed to a callback.
+//
+// As lenient as Elasticsearch's parser: comments (// and /* */) and raw control characters in strings are accepted.
+// 1. Every byte is looked at once; nothing is kept between feeds but the token under way (at most text_max bytes).
+// 2. `stack` holds one bit a level: 1 object, 0 array; depth <= BOUND_JSON_DEPTH.
+// 3. While skipping only brackets, strings and comments are followed; the grammar inside is not checked.
+#include "json.h"
+#include "../../include/bounds.h"
+#include "json_text.h"
+#include "mem.h"
+
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
+enum state {
+    TOP,          // between top-level values
+    VALUE,        // a value must come
+    VALUE_OR_END, // behind '['
+    KEY_OR_END,   // behind '{'
+    KEY,          // behind ',' in an object
+    COLON,
+    AFTER,        // behind a value: ',' or the container's end
+    STRING, NUMBER, LITERAL,
+    SKIP, SKIP_STRING,
+    SLASH, COMMENT_LINE, COMMENT_BLOCK, COMMENT_STAR, // behind '/'; inside a comment; behind '*' in one
+};
+
+struct json_scan {
+    json_fn *fn;
+    void *ctx;
+    size_t text_max;
+    uint64_t offset;     // of the first byte of the piece under way
+    enum state state, resume; // resume: state to return to behind a comment
+    unsigned depth;
+    uint64_t stack[(BOUND_JSON_DEPTH + 64) / 64];
+    bool malformed, stopped, memory_out;
+
+    struct buf text;     // of the token under way, where it could not be borrowed
+    uint64_t token_at;
+    bool is_key, cut;
+    bool escaped;        // a backslash came last
+    unsigned hex_left;   // digits of \uXXXX still to come
+    uint32_t hex, high;  // high: a high surrogate waits for its low one
+    const char *literal; // rest of true, false, null
+    enum json_event literal_event;
+
+    bool mute;           // the value under way is a skipped key's
+    unsigned skip_depth;
+};
+
+struct json_scan *json_open(json_fn *fn, void *ctx, size_t text_max)
+{
+    struct json_scan *s = mem_zero(1, sizeof *s);
+    if (!s)
+        return NULL;
+    s->fn = fn;
+    s->ctx = ctx;
+    s->text_max = text_max;
+    return s;
+}
+
+void json_close(struct json_scan *s)
+{
+    if (!s)
+        return;
+    buf_fini(&s->text);
+    mem_free(s);
+}
+
+void json_reset(struct json_scan *s)
+{
+    struct buf text = s->text;
+    *s = (struct json_scan){.fn = s->fn, .ctx = s->ctx, .text_max = s->text_max};
+    s->text = text;
+    buf_clear(&s->text);
+}
+
+bool json_malformed(const struct json_scan *s)
+{
+    return s->malformed;
+}
+
+uint64_t json_offset(const struct json_scan *s)
+{
+    return s->offset;
+}
+
+static bool in_object(const struct json_scan *s)
+{
+    return s->depth && (s->stack[(s->depth - 1) / 64] >> (s->depth - 1) % 64 & 1);
+}
+
+static enum json_do emit(struct json_scan *s, enum json_event event, struct bytes text, uint64_t at, uint64_t end)
+{
+    struct json_token token = {.event = event, .text = text, .cut = s->cut, .depth = s->depth, .at = at, .end = end};
+    enum json_do answer = s->fn(s->ctx, &token);
+    s->cut = false;
+    if (answer == JSON_STOP)
+        s->stopped = true;
+    return answer;
+}
+
+static void value_ended(struct json_scan *s, uint64_t end)
+{
+    s->mute = false;
+    if (s->depth) {
+        s->state = AFTER;
+        return;
+    }
+    s->state = TOP;
+    emit(s, JSON_DOC_END, (struct bytes){0}, end, end);
+}
+
+static void fail(struct json_scan *s)
+{
+    s->malformed = true;
+}
+
+// ---- containers -----------------------------------------------------------------------------------------------------
+
+static void open_container(struct json_scan *s, bool object, uint64_t at)
+{
+    bool skip = s->mute;
+    if (!skip)
+        skip = emit(s, object ? JSON_OBJECT : JSON_ARRAY, (struct bytes){0}, at, at + 1) == JSON_SKIP;
+    if (s->depth >= BOUND_JSON_DEPTH) {
+        fail(s);
+        return;
+    }
+    uint64_t bit = UINT64_C(1) << s->depth % 64;
+    if (object)
+        s->stack[s->depth / 64] |= bit;
+    else
+        s->stack[s->depth / 64] &= ~bit;
+    s->depth++;
+    s->state = skip ? SKIP : object ? KEY_OR_END : VALUE_OR_END;
+    s->skip_depth = 1;
+}
+
+static void close_container(struct json_scan *s, bool object, uint64_t at)
+{
+    if (!s->depth || in_object(s) != object) {
+        fail(s);
+        return;
+    }
+    s->depth--;
+    if (!s->mute)
+        emit(s, object ? JSON_OBJECT_END : JSON_ARRAY_END, (struct bytes){0}, at, at + 1);
+    value_ended(s, at + 1);
+}
+
+// ---- strings --------------------------------------------------------------------------------------------------------
+
+// The first '"' or '\' in [at, end), or end.
+static const uint8_t *find_quote(const uint8_t *at, const uint8_t *end)
+{
+#ifdef __SSE2__
+    const __m128i quote = _mm_set1_epi8('"'), slash = _mm_set1_epi8('\\');
+    while (end - at >= 16) {
+        __m128i v = _mm_loadu_si128((const __m128i *)(const void *)at);
+        int mask = _mm_movemask_epi8(_mm_or_si128(_mm_cmpeq_epi8(v, quote), _mm_cmpeq_epi8(v, slash)));
+        if (mask)
+            return at + __builtin_ctz((unsigned)mask);
+        at += 16;
+    }
+#endif
+    while (at < end && *at != '"' && *at != '\\')
+        at++;
+    return at;
+}
+
+static void keep(struct json_scan *s, const uint8_t *at, size_t size)
+{
+    if (s->mute || s->cut)
+        return;
+    if (size > s->text_max - s->text.size) {
+        size = s->text_max - s->text.size;
+        s->cut = true;
+    }
+    if (!buf_add(&s->text, at, size))
+        s->memory_out = true;
+}
+
+static void keep_code(struct json_scan *s, uint32_t code)
+{
+    uint8_t u[4];
+    keep(s, u, json_put_code(u, code));
+}
+
+static void drop_lone_surrogate(struct json_scan *s)
+{
+    if (s->high)
+        keep_code(s, 0xfffd);
+    s->high = 0;
+}
+
+static void end_hex(struct json_scan *s)
+{
+    uint32_t code = s->hex;
+    if (code >= 0xdc00 && code < 0xe000 && s->high) {
+        code = 0x10000 + ((s->high - 0xd800) << 10) + (code - 0xdc00);
+        s->high = 0;
+        keep_code(s, code);
+        return;
+    }
+    drop_lone_surrogate(s);
+    if (code >= 0xd800 && code < 0xdc00)
+        s->high = code;
+    else
+        keep_code(s, code >= 0xdc00 && code < 0xe000 ? 0xfffd : code);
+}
+
+static void take_escape(struct json_scan *s, uint8_t c)
+{
+    s->escaped = false;
+    if (c == 'u') {
+        s->hex_left = 4;
+        s->hex = 0;
+        return;
+    }
+    int plain = json_plain_escape(c);
+    if (plain < 0) {
+        fail(s);
+        return;
+    }
+    drop_lone_surrogate(s);
+    keep(s, &(uint8_t){(uint8_t)plain}, 1);
+}
+
+static void take_hex(struct json_scan *s, uint8_t c)
+{
+    int digit = json_hex_digit(c);
+    if (digit < 0) {
+        fail(s);
+        return;
+    }
+    s->hex = s->hex << 4 | (uint32_t)digit;
+    if (!--s->hex_left)
+        end_hex(s);
+}
+
+static void begin_string(struct json_scan *s, bool is_key, uint64_t at)
+{
+    s->state = STRING;
+    s->is_key = is_key;
+    s->token_at = at;
+    s->escaped = s->cut = false;
+    s->hex_left = 0;
+    s->high = 0;
+    buf_clear(&s->text);
+}
+
+static void end_string(struct json_scan *s, struct bytes text, uint64_t end)
+{
+    if (s->is_key) {
+        s->state = COLON;
+        s->mute = emit(s, JSON_KEY, text, s->token_at, end) == JSON_SKIP;
+        return;
+    }
+    if (!s->mute)
+        emit(s, JSON_STRING, text, s->token_at, end);
+    value_ended(s, end);
+}
+
+// Runs on from inside a string; returns where it stopped.
+static const uint8_t *run_string(struct json_scan *s, const uint8_t *piece, const uint8_t *at, const uint8_t *end)
+{
+    // A string that begins and ends in this piece without an escape is borrowed.
+    const uint8_t *whole = s->text.size == 0 && !s->escaped && !s->hex_left && !s->high && !s->cut &&
+                                   piece + (s->token_at + 1 - s->offset) == at && s->token_at + 1 >= s->offset
+                               ? at
+                               : NULL;
+    while (at < end && !s->malformed) {
+        if (s->hex_left) {
+            take_hex(s, *at++);
+            continue;
+        }
+        if (s->escaped) {
+            take_escape(s, *at++);
+            continue;
+        }
+        const uint8_t *stop = find_quote(at, end);
+        if (stop < end && *stop == '"' && whole == at) {
+            size_t size = (size_t)(stop - at);
+            s->cut = size > s->text_max;
+            end_string(s, bytes_of(at, s->cut ? s->text_max : size), s->offset + (uint64_t)(stop + 1 - piece));
+            return stop + 1;
+        }
+        whole = NULL;
+        if (stop > at) {
+            drop_lone_surrogate(s);
+            keep(s, at, (size_t)(stop - at));
+        }
+        if (stop == end)
+            return end;
+        at = stop + 1;
+        if (*stop == '"') {
+            drop_lone_surrogate(s);
+            end_string(s, buf_view(&s->text), s->offset + (uint64_t)(at - piece));
+            return at;
+        }
+        s->escaped = true;
+    }
+    return at;
+}
+
+// ---- numbers and words ----------------------------------------------------------------------------------------------
+
+static bool number_byte(uint8_t c)
+{
+    return (c >= '0' && c <= '9') || c == '-' || c == '+' || c == '.' || c == 'e' || c == 'E';
+}
+
+// RFC 8259: -? (0 | [1-9][0-9]*) (. [0-9]+)? ([eE] [+-]? [0-9]+)?
+static bool number_valid(struct bytes t)
+{
+    size_t i = 0, from;
+    if (i < t.size && t.at[i] == '-')
+        i++;
+    from = i;
+    while (i < t.size && json_is_digit(t.at[i]))
+        i++;
+    if (i == from || (t.at[from] == '0' && i - from > 1))
+        return false;
+    if (i < t.size && t.at[i] == '.') {
+        from = ++i;
+        while (i < t.size && json_is_digit(t.at[i]))
+            i++;
+        if (i == from)
+            return false;
+    }
+    if (i < t.size && (t.at[i] | 32) == 'e') {
+        i++;
+        if (i < t.size && (t.at[i] == '+' || t.at[i] == '-'))
+            i++;
+        from = i;
+        while (i < t.size && json_is_digit(t.at[i]))
+            i++;
+        if (i == from)
+            return false;
+    }
+    return i == t.size;
+}
+
+static void end_number(struct json_scan *s, uint64_t end)
+{
+    struct bytes text = buf_view(&s->text);
+    if (!s->mute) {
+        if (!s->cut && !number_valid(text)) {
+            fail(s);
+            return;
+        }
+        emit(s, JSON_NUMBER, text, s->token_at, end);
+    }
+    value_ended(s, end);
+}
+
+static const uint8_t *run_number(struct json_scan *s, const uint8_t *piece, const uint8_t *at, const uint8_t *end)
+{
+    const uint8_t *from = at;
+    while (at < end && number_byte(*at))
+        at++;
+    keep(s, from, (size_t)(at - from));
+    if (at < end)
+        end_number(s, s->offset + (uint64_t)(at - piece));
+    return at;
+}
+
+static void begin_literal(struct json_scan *s, const char *rest, enum json_event event, uint64_t at)
+{
+    s->state = LITERAL;
+    s->literal = rest;
+    s->literal_event = event;
+    s->token_at = at;
+}
+
+static void take_literal(struct json_scan *s, uint8_t c, uint64_t end)
+{
+    if (c != (uint8_t)*s->literal) {
+        fail(s);
+        return;
+    }
+    if (*++s->literal)
+        return;
+    if (!s->mute)
+        emit(s, s->literal_event, (struct bytes){0}, s->token_at, end);
+    value_ended(s, end);
+}
+
+// ---- skipping -------------------------------------------------------------------------------------------------------
+
+static const uint8_t skip_stops[256] = {['"'] = 1, ['{'] = 1, ['}'] = 1, ['['] = 1, [']'] = 1, ['/'] = 1};
+
+static const uint8_t *run_skip(struct json_scan *s, const uint8_t *piece, const uint8_t *at, const uint8_t *end)
+{
+    while (at < end) {
+        if (s->state == SKIP_STRING) {
+            if (s->escaped) {
+                s->escaped = false;
+                at++;
+                continue;
+            }
+            at = find_quote(at, end);
+            if (at == end)
+                return end;
+            if (*at++ == '"')
+                s->state = SKIP;
+            else
+                s->escaped = true;
+            continue;
+        }
+        while (at < end && !skip_stops[*at])
+            at++;
+        if (at == end)
+            return end;
+        uint8_t c = *at++;
+        switch (c) {
+        case '"':
+            s->state = SKIP_STRING;
+            s->escaped = false;
+            break;
+        case '/':
+            s->resume = SKIP;
+            s->state = SLASH;
+            return at;
+        case '{':
+        case '[':
+            s->skip_depth++;
+            break;
+        default:
+            if (--s->skip_depth == 0) {
+                close_container(s, c == '}', s->offset + (uint64_t)(at - 1 - piece));
+                return at;
+            }
+        }
+    }
+    return at;
+}
+
+// ---- the walk -------------------------------------------------------------------------------------------------------
+
+static void begin_value(struct json_scan *s, uint8_t c, uint64_t at)
+{
+    switch (c) {
+    case '{': open_container(s, true, at); return;
+    case '[': open_container(s, false, at); return;
+    case '"': begin_string(s, false, at); return;
+    case 't': begin_literal(s, "rue", JSON_TRUE, at); return;
+    case 'f': begin_literal(s, "alse", JSON_FALSE, at); return;
+    case 'n': begin_literal(s, "ull", JSON_NULL, at); return;
+    default: break;
+    }
+    if (c != '-' && (c < '0' || c > '9')) {
+        fail(s);
+        return;
+    }
+    s->state = NUMBER;
+    s->token_at = at;
+    s->cut = false;
+    buf_clear(&s->text);
+    keep(s, &c, 1);
+}
+
+static void take_structure(struct json_scan *s, uint8_t c, uint64_t at)
+{
+    switch (s->state) {
+    case TOP:
+    case VALUE:
+        begin_value(s, c, at);
+        return;
+    case VALUE_OR_END:
+        if (c == ']')
+            close_container(s, false, at);
+        else
+            begin_value(s, c, at);
+        return;
+    case KEY_OR_END:
+        if (c == '}') {
+            close_container(s, true, at);
+            return;
+        }
+        // fall through
+    case KEY:
+        if (c == '"')
+            begin_string(s, true, at);
+        else
+            fail(s);
+        return;
+    case COLON:
+        if (c == ':')
+            s->state = VALUE;
+        else
+            fail(s);
+        return;
+    case AFTER:
+        if (c == ',')
+            s->state = in_object(s) ? KEY : VALUE;
+        else if (c == '}' || c == ']')
+            close_container(s, c == '}', at);
+        else
+            fail(s);
+        return;
+    default:
+        fail(s);
+    }
+}
+
+static const uint8_t *run_comment(struct json_scan *s, const uint8_t *at, const uint8_t *end)
+{
+    for (; at < end; at++) {
+        switch (s->state) {
+        case SLASH:
+            if (*at != '/' && *at != '*') {
+                fail(s);
+                return at;
+            }
+            s->state = *at == '/' ? COMMENT_LINE : COMMENT_BLOCK;
+            break;
+        case COMMENT_LINE:
+            if (*at == '\n') {
+                s->state = s->resume;
+                return at + 1;
+            }
+            break;
+        case COMMENT_BLOCK:
+            if (*at == '*')
+                s->state = COMMENT_STAR;
+            break;
+        default:
+            if (*at == '/') {
+                s->state = s->resume;
+                return at + 1;
+            }
+            if (*at != '*')
+                s->state = COMMENT_BLOCK;
+        }
+    }
+    return at;
+}
+
+static bool is_space(uint8_t c)
+{
+    return c == ' ' || c == '\n' || c == '\r' || c == '\t';
+}
+
+bool json_feed(struct json_scan *s, struct bytes piece)
+{
+    const uint8_t *at = piece.at, *end = piece.at + piece.size;
+    while (at < end && !s->malformed && !s->stopped && !s->memory_out) {
+        switch (s->state) {
+        case STRING:
+            at = run_string(s, piece.at, at, end);
+            break;
+        case NUMBER:
+            at = run_number(s, piece.at, at, end);
+            break;
+        case LITERAL:
+            take_literal(s, *at, s->offset + (uint64_t)(at - piece.at) + 1);
+            at++;
+            break;
+        case SKIP:
+        case SKIP_STRING:
+            at = run_skip(s, piece.at, at, end);
+            break;
+        case SLASH:
+        case COMMENT_LINE:
+        case COMMENT_BLOCK:
+        case COMMENT_STAR:
+            at = run_comment(s, at, end);
+            break;
+        default:
+            if (is_space(*at)) {
+                at++;
+            } else if (*at == '/') {
+                s->resume = s->state;
+                s->state = SLASH;
+                at++;
+            } else {
+                take_structure(s, *at, s->offset + (uint64_t)(at - piece.at));
+                at++;
+            }
+        }
+    }
+    s->offset += (uint64_t)(at - piece.at);
+    return !s->malformed && !s->stopped && !s->memory_out;
+}
+
+bool json_end(struct json_scan *s)
+{
+    if (s->malformed || s->stopped || s->memory_out)
+        return false;
+    if (s->state == NUMBER && s->depth == 0)
+        end_number(s, s->offset);
+    enum state rest = s->state == COMMENT_LINE ? s->resume : s->state;
+    return rest == TOP && !s->malformed;
+}
