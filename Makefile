@@ -27,6 +27,10 @@ Q       := $(if $(V),,@)
 .PHONY: all clean help
 all: $(BUILD)/estape
 
+help:
+	@sed -n 's/^#: \([a-z-]*\) *\(.*\)/  make \1|\2/p' Makefile tools/*.mk | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
+#: all       build build/estape (the default)
+
 $(BUILD)/estape: $(OBJ)
 	$(Q)echo "  LINK  $@"
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
@@ -56,8 +60,11 @@ unit-$(1): $(filter $(BUILD)/unit/$(1)/%,$(UNIT_BINS))
 .PHONY: unit-$(1)
 endef
 $(foreach s,$(STAGES),$(eval $(call unit_rule,$(s))))
-.PHONY: unit
+.PHONY: unit unit-build unit-list
 unit: $(STAGES:%=unit-%)
+unit-build: $(UNIT_BINS)
+unit-list:
+	@echo $(UNIT_BINS)
 
 include $(wildcard tools/*.mk)
 -include $(OBJ:.o=.d) $(UNIT_BINS:=.d)

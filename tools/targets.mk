@@ -1,0 +1,72 @@
+# The targets around the build: setting up, demo, tests, fuzzing, benchmarks, installing.
+DESTDIR ?=
+
+.PHONY: setup setup-check demo check torture bench fuzz fuzz-build install uninstall man
+
+#: demo      install what is missing, build, record a bundled capture of the accident and show it
+demo: setup
+	$(Q)$(MAKE) -s -j2 all
+	$(Q)BUILD=$(BUILD) tools/demo.sh
+
+setup:
+	$(Q)tools/setup.sh build
+
+setup-check:
+	$(Q)tools/setup.sh check
+
+#: check     install what the tests need, build, run all tests, print their counts
+check: setup-check
+	$(Q)$(MAKE) -s -j2 all
+	$(Q)tests/run $(SUITES)
+
+#: torture   the long versions of the kill and fault tests
+torture: all
+	$(Q)RUNS=$(or $(RUNS),500) tests/kill/run
+
+#: bench     run every benchmark, write build/bench.tsv
+bench: all
+	$(Q)tests/bench/run
+
+# ---- fuzzing: one program per tests/fuzz/fuzz_NAME.c, libFuzzer under both sanitizers --------------------------------
+FUZZ_SRC   := $(wildcard tests/fuzz/fuzz_*.c)
+FUZZ_BUILD := $(BUILD)/fuzz
+FUZZ_FLAGS := -O1 -g -fsanitize=address,undefined,fuzzer-no-link -fno-sanitize-recover=undefined
+FUZZ_LIB    = $(filter-out $(FUZZ_BUILD)/obj/src/main.o,$(SRC:%.c=$(FUZZ_BUILD)/obj/%.o)) $(LLHTTP_SRC:/usr/share/%.c=$(FUZZ_BUILD)/obj/ext/%.o)
+
+fuzz-build:
+	$(Q)$(MAKE) -s BUILD=$(FUZZ_BUILD)/obj CC=clang CFLAGS='$(FUZZ_FLAGS)' fuzz-objects
+	$(Q)$(MAKE) -s fuzz-programs
+.PHONY: fuzz-objects fuzz-programs
+fuzz-objects: $(OBJ)
+fuzz-programs: $(FUZZ_SRC:tests/fuzz/%.c=$(FUZZ_BUILD)/%)
+$(FUZZ_BUILD)/fuzz_%: tests/fuzz/fuzz_%.c $(FUZZ_LIB)
+	$(Q)echo "  FUZZ  $@"
+	$(Q)clang $(FLAGS) $(FUZZ_FLAGS) -fsanitize=fuzzer -o $@ $< $(FUZZ_LIB) $(LIBS)
+
+#: fuzz      fuzz every parser for MINUTES (default 10) each, from the kept inputs
+fuzz:
+	$(Q)SECONDS_EACH=$$(( $(or $(MINUTES),10) * 60 )) tests/fuzz/run
+
+# ---- installing -----------------------------------------------------------------------------------------------------
+#: man       write the man pages to build/man
+man: all
+	$(Q)mkdir -p $(BUILD)/man
+	$(Q)for c in estape $$($(BUILD)/estape help --commands); do \
+	    f=estape-$$c.1; [ $$c = estape ] && f=estape.1; $(BUILD)/estape help --man $$c >$(BUILD)/man/$$f || exit 1; done
+
+#: install   install to PREFIX (default /usr/local), below DESTDIR
+install: all man
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/estape/rules \
+	    $(DESTDIR)$(PREFIX)/share/bash-completion/completions $(DESTDIR)$(PREFIX)/share/zsh/site-functions $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
+	install -m 755 $(BUILD)/estape $(DESTDIR)$(PREFIX)/bin/estape
+	install -m 644 $(BUILD)/man/*.1 $(DESTDIR)$(PREFIX)/share/man/man1
+	install -m 644 src/alert/rules/*.yml $(DESTDIR)$(PREFIX)/share/estape/rules
+	$(BUILD)/estape help --completion bash >$(DESTDIR)$(PREFIX)/share/bash-completion/completions/estape
+	$(BUILD)/estape help --completion zsh >$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_estape
+	$(BUILD)/estape help --completion fish >$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/estape.fish
+
+uninstall:
+	rm -f $(DESTDIR)$(PREFIX)/bin/estape $(DESTDIR)$(PREFIX)/share/man/man1/estape*.1
+	rm -rf $(DESTDIR)$(PREFIX)/share/estape
+	rm -f $(DESTDIR)$(PREFIX)/share/bash-completion/completions/estape $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_estape \
+	    $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/estape.fish
