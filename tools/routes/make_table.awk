@@ -125,11 +125,11 @@ END {
     # Children of a node stand together, by literal number; the routes of a node stand together.
     edges = 0; routes = 0; edge_text = ""; 
     for (i = 0; i < node_count; i++) {
-        n = split(children[i], l, " ")
+        n = split(children[i], kid, " ")
         for (a = 2; a <= n; a++) # insertion sort
-            for (b = a; b > 1 && l[b - 1] + 0 > l[b] + 0; b--) { t = l[b]; l[b] = l[b - 1]; l[b - 1] = t }
+            for (b = a; b > 1 && kid[b - 1] + 0 > kid[b] + 0; b--) { t = kid[b]; kid[b] = kid[b - 1]; kid[b - 1] = t }
         row[i] = sprintf("    {%d, %d, %d, %d, %d, %d, %d},", edges, n, wildcard[i], routes, routes_n[i] + 0, node_bits[i], value_bits[i])
-        for (a = 1; a <= n; a++) edge[edges++] = "{" l[a] ", " child[i, l[a]] "}"
+        for (a = 1; a <= n; a++) edge[edges++] = "{" kid[a] ", " child[i, kid[a]] "}"
         routes += routes_n[i]
     }
     printf "static const struct edge_row edge_rows[%d] = {", edges
