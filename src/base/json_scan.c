@@ -42,6 +42,7 @@ struct json_scan {
     bool escaped;        // a backslash came last
     unsigned hex_left;   // digits of \uXXXX still to come
     uint32_t hex, high;  // high: a high surrogate waits for its low one
+    unsigned number;     // how far a number under way has got (enum number_at)
     const char *literal; // rest of true, false, null
     enum json_event literal_event;
 
@@ -307,60 +308,56 @@ static const uint8_t *run_string(struct json_scan *s, const uint8_t *piece, cons
 
 // ---- numbers and words ----------------------------------------------------------------------------------------------
 
-static bool number_byte(uint8_t c)
+// RFC 8259 as a walk: -? (0 | [1-9][0-9]*) (. [0-9]+)? ([eE] [+-]? [0-9]+)?, byte by byte, so that a number of any length
+// and cut anywhere is checked.
+enum number_at { NUMBER_START, NUMBER_MINUS, NUMBER_ZERO, NUMBER_WHOLE, NUMBER_DOT, NUMBER_FRACTION, NUMBER_E, NUMBER_E_SIGN, NUMBER_EXPONENT, NUMBER_BAD };
+
+static enum number_at number_step(enum number_at at, uint8_t c)
 {
-    return (c >= '0' && c <= '9') || c == '-' || c == '+' || c == '.' || c == 'e' || c == 'E';
+    // Columns: '-', '+', '0', '1'-'9', '.', 'e'
+    enum { B = NUMBER_BAD };
+    static const uint8_t next[NUMBER_BAD][6] = {
+        [NUMBER_START] = {NUMBER_MINUS, B, NUMBER_ZERO, NUMBER_WHOLE, B, B},
+        [NUMBER_MINUS] = {B, B, NUMBER_ZERO, NUMBER_WHOLE, B, B},
+        [NUMBER_ZERO] = {B, B, B, B, NUMBER_DOT, NUMBER_E},
+        [NUMBER_WHOLE] = {B, B, NUMBER_WHOLE, NUMBER_WHOLE, NUMBER_DOT, NUMBER_E},
+        [NUMBER_DOT] = {B, B, NUMBER_FRACTION, NUMBER_FRACTION, B, B},
+        [NUMBER_FRACTION] = {B, B, NUMBER_FRACTION, NUMBER_FRACTION, B, NUMBER_E},
+        [NUMBER_E] = {NUMBER_E_SIGN, NUMBER_E_SIGN, NUMBER_EXPONENT, NUMBER_EXPONENT, B, B},
+        [NUMBER_E_SIGN] = {B, B, NUMBER_EXPONENT, NUMBER_EXPONENT, B, B},
+        [NUMBER_EXPONENT] = {B, B, NUMBER_EXPONENT, NUMBER_EXPONENT, B, B},
+    };
+    unsigned column = c == '-' ? 0 : c == '+' ? 1 : c == '0' ? 2 : json_is_digit(c) ? 3 : c == '.' ? 4 : 5;
+    return next[at][column];
 }
 
-// RFC 8259: -? (0 | [1-9][0-9]*) (. [0-9]+)? ([eE] [+-]? [0-9]+)?
-static bool number_valid(struct bytes t)
+static bool number_byte(uint8_t c)
 {
-    size_t i = 0, from;
-    if (i < t.size && t.at[i] == '-')
-        i++;
-    from = i;
-    while (i < t.size && json_is_digit(t.at[i]))
-        i++;
-    if (i == from || (t.at[from] == '0' && i - from > 1))
-        return false;
-    if (i < t.size && t.at[i] == '.') {
-        from = ++i;
-        while (i < t.size && json_is_digit(t.at[i]))
-            i++;
-        if (i == from)
-            return false;
-    }
-    if (i < t.size && (t.at[i] | 32) == 'e') {
-        i++;
-        if (i < t.size && (t.at[i] == '+' || t.at[i] == '-'))
-            i++;
-        from = i;
-        while (i < t.size && json_is_digit(t.at[i]))
-            i++;
-        if (i == from)
-            return false;
-    }
-    return i == t.size;
+    return json_is_digit(c) || c == '-' || c == '+' || c == '.' || c == 'e' || c == 'E';
 }
 
 static void end_number(struct json_scan *s, uint64_t end)
 {
-    struct bytes text = buf_view(&s->text);
-    if (!s->mute) {
-        if (!s->cut && !number_valid(text)) {
-            fail(s);
-            return;
-        }
-        emit(s, JSON_NUMBER, text, s->token_at, end);
+    enum number_at at = s->number;
+    if (at != NUMBER_ZERO && at != NUMBER_WHOLE && at != NUMBER_FRACTION && at != NUMBER_EXPONENT) {
+        fail(s);
+        return;
     }
+    if (!s->mute)
+        emit(s, JSON_NUMBER, buf_view(&s->text), s->token_at, end);
     value_ended(s, end);
 }
 
 static const uint8_t *run_number(struct json_scan *s, const uint8_t *piece, const uint8_t *at, const uint8_t *end)
 {
     const uint8_t *from = at;
-    while (at < end && number_byte(*at))
-        at++;
+    while (at < end && number_byte(*at)) {
+        s->number = number_step(s->number, *at++);
+        if (s->number == NUMBER_BAD) {
+            fail(s);
+            return at;
+        }
+    }
     keep(s, from, (size_t)(at - from));
     if (at < end)
         end_number(s, s->offset + (uint64_t)(at - piece));
@@ -459,6 +456,7 @@ static void begin_value(struct json_scan *s, uint8_t c, uint64_t at)
     s->token_at = at;
     s->cut = false;
     buf_clear(&s->text);
+    s->number = number_step(NUMBER_START, c);
     keep(s, &c, 1);
 }
 
