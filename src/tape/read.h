@@ -85,5 +85,12 @@ bool tape_lates(struct tape *t, tape_late_fn *fn, void *ctx, struct fault *fault
 typedef bool tape_sql_fn(void *ctx, int columns, const char *const *names, const struct bytes *values, const int *types); // types: 0 null 1 integer 2 real 3 text 4 blob
 bool tape_sql(struct tape *t, const char *sql, tape_sql_fn *fn, void *ctx, struct fault *fault);
 
+// For -f: a cursor knows what was given already, also where a slow exchange is committed after later ones.
+struct tape_cursor;
+struct tape_cursor *tape_cursor_open(struct tape *t, struct fault *fault); // stands behind what is committed now
+void tape_cursor_seen(struct tape_cursor *c, const struct tape_row *row);  // this row was given by other means (tape_select)
+void tape_cursor_close(struct tape_cursor *c);
+// Rows that match and were not given yet, each once, ordered by time within a call.
+bool tape_follow(struct tape *t, struct tape_cursor *c, const struct tape_filter *filter, tape_row_fn *fn, void *ctx, struct fault *fault);
 // Waits until something new was committed, at most wait_ms; true: look again. For -f.
 bool tape_wait(struct tape *t, int wait_ms);

@@ -182,7 +182,7 @@ GET(write) { (void)tape; set_bool(c, r->x.flags & EXCHANGE_WRITE); }
 GET_TEXT(destructive, danger)
 
 #define COLUMN(name) {#name, get_##name}
-const struct column columns[] = {
+const struct column view_columns[] = {
     COLUMN(id), COLUMN(time), COLUMN(answered),
     COLUMN(client_ip), COLUMN(client_port), COLUMN(server_ip), COLUMN(server_port),
     COLUMN(principal), COLUMN(auth), COLUMN(run_as), COLUMN(forwarded_for), COLUMN(agent), COLUMN(opaque_id),
@@ -192,7 +192,7 @@ const struct column columns[] = {
     COLUMN(took_ms), COLUMN(duration_ms), COLUMN(request_bytes), COLUMN(response_bytes), COLUMN(truncated),
     COLUMN(write), COLUMN(destructive),
 };
-const size_t column_count = sizeof columns / sizeof *columns;
+const size_t view_column_count = sizeof view_columns / sizeof *view_columns;
 
 // ---- formats --------------------------------------------------------------------------------------------------------
 
@@ -228,10 +228,10 @@ static void cell_json(struct buf *out, const struct cell *c)
 
 void view_row_json(struct buf *out, const struct tape_row *row, const char *tape_name)
 {
-    for (size_t i = 0; i < column_count; i++) {
+    for (size_t i = 0; i < view_column_count; i++) {
         struct cell c = {0};
-        columns[i].get(row, tape_name, &c);
-        buf_format(out, "%c\"%s\":", i ? ',' : '{', columns[i].name);
+        view_columns[i].get(row, tape_name, &c);
+        buf_format(out, "%c\"%s\":", i ? ',' : '{', view_columns[i].name);
         cell_json(out, &c);
     }
     buf_add_text(out, "}\n");
@@ -260,17 +260,17 @@ static void cell_text(struct buf *out, const struct cell *c)
 
 void view_csv_head(struct buf *out)
 {
-    for (size_t i = 0; i < column_count; i++)
-        buf_format(out, "%s%s", i ? "," : "", columns[i].name);
+    for (size_t i = 0; i < view_column_count; i++)
+        buf_format(out, "%s%s", i ? "," : "", view_columns[i].name);
     buf_add_text(out, "\r\n");
 }
 
 void view_row_csv(struct buf *out, const struct tape_row *row, const char *tape_name, bool escaped)
 {
     struct buf text = {0}, shown = {0};
-    for (size_t i = 0; i < column_count; i++) {
+    for (size_t i = 0; i < view_column_count; i++) {
         struct cell c = {0};
-        columns[i].get(row, tape_name, &c);
+        view_columns[i].get(row, tape_name, &c);
         buf_clear(&text);
         buf_clear(&shown);
         cell_text(&text, &c);

@@ -20,8 +20,8 @@ struct column {
     void (*get)(const struct tape_row *row, const char *tape_name, struct cell *cell); // tape_name NULL: one tape alone
 };
 
-extern const struct column columns[];
-extern const size_t column_count;
+extern const struct column view_columns[];
+extern const size_t view_column_count;
 
 const char *view_outcome_name(enum outcome outcome);
 const char *view_auth_name(enum auth_kind auth);

@@ -1,0 +1,265 @@
+// The log as lines for eyes. On a narrow terminal the day stands in a heading and the time alone in the line.
+#include "line.h"
+
+#include "../base/clock.h"
+#include "column.h"
+#include "emit.h"
+
+#include <stdio.h>
+
+enum { WIDE_COLUMNS = 130, WHO_MOST = 28, ACTION_MOST = 26, LIST_MOST = 3 };
+
+void line_init(struct line_state *l, struct out *out, bool several)
+{
+    *l = (struct line_state){.out = out, .several = several, .who = 12, .action = 14};
+}
+
+void line_who(struct buf *out, const struct exchange *x)
+{
+    if (x->principal.size) {
+        if (x->auth == AUTH_API_KEY)
+            buf_add_text(out, "key ");
+        emit_text(out, x->principal);
+    } else {
+        buf_add_text(out, x->auth == AUTH_NONE ? "-" : view_auth_name(x->auth));
+    }
+    if (x->run_as.size) {
+        buf_add_text(out, " as ");
+        emit_text(out, x->run_as);
+    }
+}
+
+void line_targets(struct buf *out, const struct exchange *x)
+{
+    size_t told = 0, count = x->target_count ? x->target_count : x->index_count;
+    // What was asked tells more than what it became ("logs-*"), unless it is one name that is an alias.
+    if (x->target_count == 1 && x->index_count == 1 && x->indices[0].concrete && !bytes_equal(x->targets[0], x->indices[0].index)) {
+        emit_text(out, x->targets[0]);
+        buf_add_text(out, "->");
+        emit_text(out, x->indices[0].index);
+        return;
+    }
+    for (size_t i = 0; i < count && told < LIST_MOST; i++, told++) {
+        if (told)
+            buf_add_byte(out, ',');
+        emit_text(out, x->target_count ? x->targets[i] : x->indices[i].index);
+    }
+    if (count > told)
+        buf_format(out, ",+%zu", count - told);
+}
+
+void line_outcome(struct buf *out, const struct exchange *x)
+{
+    if (x->status)
+        buf_format(out, "%d", x->status);
+    if (!x->status || (x->outcome != OUTCOME_OK && x->outcome != OUTCOME_FAILED))
+        buf_format(out, "%s%s", x->status ? " " : "", view_outcome_name(x->outcome));
+    if (x->reason.size) {
+        buf_add_byte(out, ' ');
+        emit_text(out, x->reason);
+    }
+}
+
+void line_docs(struct buf *out, const struct exchange *x)
+{
+    if (x->docs > 0)
+        buf_format(out, "%lld doc%s", (long long)x->docs, x->docs == 1 ? "" : "s");
+    if (x->docs > 0 && x->docs_failed > 0)
+        buf_format(out, ", %lld failed", (long long)x->docs_failed);
+    if (x->docs > 1 && x->docs_deleted > 0)
+        buf_format(out, ", %lld deleted", (long long)x->docs_deleted);
+    if (x->docs <= 0 && x->docs_total >= 0)
+        buf_format(out, "%lld hit%s", (long long)x->docs_total, x->docs_total == 1 ? "" : "s");
+}
+
+// What was added since `from` is padded to `width` columns.
+static void pad_to(struct out *o, size_t from, size_t width)
+{
+    size_t used = emit_columns(bytes_of(o->text.at + from, o->text.size - from));
+    if (used < width)
+        out_pad(o, width - used);
+}
+
+static void put_time(struct line_state *l, int64_t time_ns)
+{
+    char text[48];
+    struct out *o = l->out;
+    clock_format_local(time_ns, text, sizeof text);
+    if (!o->columns || o->columns >= WIDE_COLUMNS || strlen(text) < 24) {
+        out_paint(o, PAINT_DIM);
+        buf_format(&o->text, "%s", text);
+        out_paint(o, PAINT_NONE);
+        return;
+    }
+    char day[16 + 8];
+    snprintf(day, sizeof day, "%.10s", text);
+    if (strncmp(day, l->day, sizeof l->day - 1) != 0) {
+        snprintf(l->day, sizeof l->day, "%.10s", text);
+        out_paint(o, PAINT_BOLD);
+        buf_format(&o->text, "%s %s\n", l->day, text + 23);
+        out_paint(o, PAINT_NONE);
+    }
+    out_paint(o, PAINT_DIM);
+    buf_format(&o->text, "%.12s", text + 11);
+    out_paint(o, PAINT_NONE);
+}
+
+// A cell that may widen its column, up to a limit; longer ones stick out or are cut on a terminal.
+static void put_cell(struct line_state *l, struct buf *text, size_t *width, size_t most)
+{
+    struct out *o = l->out;
+    size_t used = emit_columns(buf_view(text)), from = o->text.size;
+    if (used > *width)
+        *width = used < most ? used : most;
+    if (o->columns && used > *width)
+        emit_cut(&o->text, buf_view(text), *width, o->unicode);
+    else
+        buf_add_bytes(&o->text, buf_view(text));
+    pad_to(o, from, *width);
+    buf_add_text(&o->text, "  ");
+    buf_clear(text);
+}
+
+static enum paint outcome_paint(const struct exchange *x)
+{
+    if (x->outcome == OUTCOME_OK)
+        return x->status >= 400 ? PAINT_NONE : PAINT_GREEN;
+    return x->outcome == OUTCOME_FAILED ? PAINT_RED : PAINT_YELLOW;
+}
+
+// Everything behind the aligned part, each piece only where there is something to say.
+static void put_rest(struct line_state *l, const struct exchange *x, struct buf *cell)
+{
+    struct out *o = l->out;
+    line_targets(cell, x);
+    if (cell->size) {
+        buf_add_bytes(&o->text, buf_view(cell));
+        buf_add_text(&o->text, "  ");
+    }
+    buf_clear(cell);
+    out_paint(o, outcome_paint(x));
+    line_outcome(&o->text, x);
+    out_paint(o, PAINT_NONE);
+    line_docs(cell, x);
+    if (cell->size)
+        buf_format(&o->text, "  %s", buf_text(cell));
+    if (x->status && x->answered_ns != WHEN_UNKNOWN && x->answered_ns >= x->time_ns)
+        buf_format(&o->text, "  %lld ms", (long long)((x->answered_ns - x->time_ns + WHEN_NS_PER_MS / 2) / WHEN_NS_PER_MS));
+    if (x->flags & EXCHANGE_TRUNCATED)
+        buf_add_text(&o->text, "  truncated");
+    if (x->flags & EXCHANGE_HEAD_TRUNCATED)
+        buf_add_text(&o->text, "  head cut");
+    if (x->danger.size) {
+        buf_add_text(&o->text, "  ");
+        out_paint(o, PAINT_ALARM);
+        buf_add_text(&o->text, "! ");
+        emit_text(&o->text, x->danger);
+        out_paint(o, PAINT_NONE);
+    }
+}
+
+// Cuts the line that began at `from` to the terminal's width; escape sequences of ours take no columns.
+static void cut_line(struct out *o, size_t from)
+{
+    size_t used = 0, at = from, last = from;
+    if (!o->columns)
+        return;
+    while (at < o->text.size) {
+        if (o->text.at[at] == 0x1b) {
+            while (at < o->text.size && o->text.at[at] != 'm')
+                at++;
+            at++;
+            continue;
+        }
+        struct emit_char c = emit_next((struct bytes){o->text.at + at, o->text.size - at});
+        if (used + c.columns > o->columns - 1 && emit_columns(bytes_of(o->text.at + at, o->text.size - at)) > 1) {
+            o->text.size = last;
+            buf_add_text(&o->text, o->unicode ? "…" : "~");
+            out_paint(o, PAINT_NONE);
+            return;
+        }
+        used += c.columns;
+        at += c.size;
+        last = at;
+    }
+}
+
+bool line_row(struct line_state *l, const struct tape_row *row, const char *tape_name)
+{
+    struct out *o = l->out;
+    const struct exchange *x = &row->x;
+    struct buf cell = {0};
+    char text[320];
+    put_time(l, x->time_ns);
+    size_t from = o->text.size;
+    while (from && o->text.at[from - 1] != '\n')
+        from--;
+    buf_format(&o->text, "  %5s  ", view_id(row, l->several ? tape_name : NULL, text, sizeof text));
+    line_who(&cell, x);
+    buf_format(&cell, "@%s", view_ip(&x->client, text, sizeof text));
+    put_cell(l, &cell, &l->who, WHO_MOST);
+    size_t at = o->text.size;
+    emit_text(&o->text, x->verb.size ? x->verb : bytes_of_text("?"));
+    pad_to(o, at, 6);
+    buf_add_byte(&o->text, ' ');
+    emit_text(&cell, view_action_text(x));
+    if (x->flags & EXCHANGE_WRITE)
+        out_paint(o, PAINT_BOLD);
+    put_cell(l, &cell, &l->action, ACTION_MOST);
+    out_paint(o, PAINT_NONE);
+    put_rest(l, x, &cell);
+    cut_line(o, from);
+    buf_add_byte(&o->text, '\n');
+    o->text.failed |= cell.failed;
+    buf_fini(&cell);
+    return out_push(o);
+}
+
+// ---- gaps -----------------------------------------------------------------------------------------------------------
+
+void line_gap_add(struct line_gap *sum, const struct tape_gap_row *gap)
+{
+    if (!sum->count || gap->from_ns < sum->from_ns)
+        sum->from_ns = gap->from_ns;
+    if (!sum->count || gap->to_ns > sum->to_ns)
+        sum->to_ns = gap->to_ns;
+    sum->count++;
+    sum->bytes += gap->bytes;
+    sum->packets += gap->packets;
+    if ((unsigned)gap->cause < GAP_CAUSES)
+        sum->by_cause[gap->cause]++;
+}
+
+bool line_gap(struct line_state *l, const struct line_gap *sum)
+{
+    struct out *o = l->out;
+    char text[48];
+    put_time(l, sum->from_ns);
+    size_t from = o->text.size;
+    while (from && o->text.at[from - 1] != '\n')
+        from--;
+    out_paint(o, PAINT_MAGENTA);
+    buf_add_text(&o->text, "  -- not seen: ");
+    if (sum->bytes)
+        buf_format(&o->text, "%s ", clock_format_size(sum->bytes, text, sizeof text));
+    if (sum->packets)
+        buf_format(&o->text, "%llu packets ", (unsigned long long)sum->packets);
+    if (sum->to_ns > sum->from_ns)
+        buf_format(&o->text, "within %s ", clock_format_span(sum->to_ns - sum->from_ns, text, sizeof text));
+    buf_format(&o->text, "(");
+    bool first = true;
+    for (int i = 0; i < GAP_CAUSES; i++) {
+        if (!sum->by_cause[i])
+            continue;
+        buf_format(&o->text, "%s", first ? "" : ", ");
+        if (sum->by_cause[i] > 1)
+            buf_format(&o->text, "%llu x ", (unsigned long long)sum->by_cause[i]);
+        buf_add_text(&o->text, view_cause_text((enum gap_cause)i));
+        first = false;
+    }
+    buf_add_text(&o->text, ")");
+    out_paint(o, PAINT_NONE);
+    cut_line(o, from);
+    buf_add_byte(&o->text, '\n');
+    return out_push(o);
+}
