@@ -1,0 +1,108 @@
+// What leaves of a body, and what is collected of it on the way.
+#include "es_call.h"
+
+#include "../../include/bounds.h"
+#include "../base/mem.h"
+
+static struct es_body *side_of(struct call *c, enum body_side side)
+{
+    return side == BODY_REQUEST ? &c->request : &c->response;
+}
+
+// Rules see the first bytes of a request that is no bulk, kept or not.
+static void add_head(struct call *c, struct bytes bytes)
+{
+    if (c->route.flags & ROUTE_BULK)
+        return;
+    size_t room = c->head.size < BOUND_RULE_BODY_BYTES ? BOUND_RULE_BODY_BYTES - c->head.size : 0;
+    buf_add(&c->head, bytes.at, bytes.size < room ? bytes.size : room);
+}
+
+void es_body_emit(struct call *c, enum body_side side, struct bytes bytes)
+{
+    struct es_body *b = side_of(c, side);
+    if (!bytes.size)
+        return;
+    if (side == BODY_REQUEST)
+        add_head(c, bytes);
+    b->bytes += bytes.size;
+    if (!b->keep)
+        return;
+    b->emitted = true;
+    c->es->sink.body(c->es->sink.ctx, c->x.id, side, &(struct body_piece){.bytes = bytes});
+}
+
+bool es_body_collect(struct call *c, struct es_body *b, struct bytes bytes)
+{
+    struct op_budget *held = &c->es->held;
+    if (b->over)
+        return false;
+    bool fits = b->whole.size + bytes.size <= b->collect_max && held->used_bytes + bytes.size <= held->max_bytes;
+    if (!fits || !buf_add_bytes(&b->whole, bytes)) {
+        b->over = true;
+        return false;
+    }
+    held->used_bytes += bytes.size;
+    return true;
+}
+
+void es_body_release(struct call *c, struct es_body *b)
+{
+    c->es->held.used_bytes -= b->whole.size;
+    buf_fini(&b->whole);
+}
+
+static void drop(struct call *c, struct es_body *b)
+{
+    if (!b->dropped)
+        c->es->stats.redactions_failed_closed++;
+    b->dropped = true;
+    c->x.flags |= EXCHANGE_REDACTED;
+    if (b->keep)
+        b->missing = true;
+}
+
+void es_body_finish(struct call *c, enum body_side side, bool refused)
+{
+    struct es_body *b = side_of(c, side);
+    if (b->mode == REDACT_NONE || b->mode == REDACT_WHOLE)
+        return;
+    if (!b->whole.size && !b->over && !b->broken)
+        return;
+    if (b->over || b->broken || !b->decodable) {
+        drop(c, b);
+        return;
+    }
+    struct redact_body how = {.mode = b->mode, .api = c->x.api, .response = side == BODY_RESPONSE, .refused = refused, .lines = b->lines};
+    struct buf out = {0};
+    bool changed = false;
+    if (!redact_json(&how, buf_view(&b->whole), &out, &changed)) {
+        c->x.flags |= EXCHANGE_MALFORMED;
+        drop(c, b);
+    } else {
+        if (changed) {
+            c->x.flags |= EXCHANGE_REDACTED;
+            c->es->stats.redactions++;
+        }
+        es_body_emit(c, side, buf_view(&out));
+    }
+    buf_fini(&out);
+}
+
+// application/json, its vendored forms, NDJSON; nothing given counts as JSON, as version 5 and probing do.
+bool es_header_is_json(struct bytes type, bool *lines)
+{
+    static const char *const binary[] = {"cbor", "smile", "yaml", "octet-stream", "vnd.apache.arrow", "csv", "tab-separated", "protobuf"};
+    *lines = false;
+    for (size_t i = 0; i + 4 <= type.size; i++) {
+        struct bytes rest = bytes_from(type, i);
+        if (rest.at[0] == ';')
+            break;
+        if (rest.size >= 6 && bytes_equal_text_nocase(bytes_of(rest.at, 6), "ndjson"))
+            *lines = true;
+        for (size_t k = 0; k < sizeof binary / sizeof *binary; k++)
+            if (rest.size >= strlen(binary[k]) && bytes_equal_text_nocase(bytes_of(rest.at, strlen(binary[k])), binary[k]))
+                return false;
+    }
+    return true;
+}

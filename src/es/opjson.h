@@ -1,0 +1,81 @@
+// A cursor over JSON text that lies in memory: reads what the inner loops of bulks need and passes over the rest quickly.
+//
+// Every read says OK, MORE (the text ended inside the value: come back with more of it) or BAD (this is not JSON). Nothing is
+// read past `end`. Values that are passed over are checked for brackets and strings only.
+#pragma once
+#include "../base/buf.h"
+
+enum opjson_got { OPJSON_OK, OPJSON_MORE, OPJSON_BAD };
+
+struct opjson {
+    const uint8_t *at, *end;
+};
+
+// A string as it stands between its quotes.
+struct opjson_text {
+    struct bytes raw;
+    bool escaped; // holds backslashes: opjson_plain resolves them
+};
+
+static inline struct opjson opjson_of(struct bytes text)
+{
+    return (struct opjson){text.at, text.at + text.size};
+}
+
+// The next byte that is no white space, not consumed.
+static inline enum opjson_got opjson_peek(struct opjson *c, uint8_t *byte)
+{
+    while (c->at < c->end && (*c->at == ' ' || *c->at == '\n' || *c->at == '\t' || *c->at == '\r'))
+        c->at++;
+    if (c->at == c->end)
+        return OPJSON_MORE;
+    *byte = *c->at;
+    return OPJSON_OK;
+}
+
+// Consumes `byte` after white space.
+static inline enum opjson_got opjson_expect(struct opjson *c, uint8_t byte)
+{
+    uint8_t found;
+    enum opjson_got got = opjson_peek(c, &found);
+    if (got)
+        return got;
+    if (found != byte)
+        return OPJSON_BAD;
+    c->at++;
+    return OPJSON_OK;
+}
+
+enum opjson_got opjson_text_slow(struct opjson *c, struct opjson_text *text);
+
+// A string; the cursor stands on its opening quote.
+static inline enum opjson_got opjson_read_text(struct opjson *c, struct opjson_text *text)
+{
+    const uint8_t *from = c->at + 1, *p = from;
+    while (p < c->end && *p != '"' && *p != '\\')
+        p++;
+    if (p == c->end)
+        return OPJSON_MORE;
+    if (*p == '\\')
+        return opjson_text_slow(c, text);
+    *text = (struct opjson_text){bytes_of(from, (size_t)(p - from)), false};
+    c->at = p + 1;
+    return OPJSON_OK;
+}
+
+// Passes over one value of any kind.
+enum opjson_got opjson_skip(struct opjson *c);
+// A string, or a number or literal as it is written. null gives an empty text. Containers are BAD.
+enum opjson_got opjson_read_scalar(struct opjson *c, struct opjson_text *text);
+// After a member or element: `,` continues (*more), the closing bracket ends.
+enum opjson_got opjson_next(struct opjson *c, uint8_t close, bool *more);
+// The key of a member and its colon. The cursor may stand on white space before the key.
+enum opjson_got opjson_read_key(struct opjson *c, struct opjson_text *key);
+
+// The string with its escapes resolved: `raw` itself, or a copy appended to `into` (borrowed from it; lone surrogates become
+// U+FFFD). Empty when memory is out.
+struct bytes opjson_plain(struct opjson_text text, struct buf *into);
+// Appends the resolved string.
+void opjson_append_plain(struct buf *into, struct bytes raw);
+// A whole number, also inside quotes' text; `otherwise` when it is none.
+int64_t opjson_int(struct bytes text, int64_t otherwise);
