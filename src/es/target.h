@@ -1,7 +1,7 @@
 // Which indices a call was asked to touch: expressions of URL and body, each once, in order, as asked.
 //
 // URL first, then body. Comma lists are split after decoding (clients send %2C), exclusions stay "-x", wildcards and date
-// math stay unresolved, "cluster:index" stays whole. A comma inside <date-math{...}> does not split.
+// math stay unresolved, "cluster:index" stays whole.
 #pragma once
 #include "../../include/bytes.h"
 #include "../base/json.h"
@@ -18,8 +18,8 @@ struct target_list {
     uint32_t *slots;       // index by hash, once the list is long
     size_t slot_count;
     uint64_t dropped;
-    bool wildcard;         // *, _all, a pattern, or an exclusion is among them, or the call means every index
-    bool all;              // the call means every index: "_all", "*", or a route that acts on all when none is named
+    bool wildcard;         // *, _all, a pattern or an exclusion is among them
+    bool all;              // "_all" or "*" is among them
     bool failed;           // memory ran out: names are missing
 };
 
@@ -38,6 +38,6 @@ bool target_add_msearch_header(struct target_list *t, struct bytes line);
 enum target_language { TARGET_SQL, TARGET_ESQL, TARGET_PPL };
 void target_add_query_text(struct target_list *t, enum target_language language, struct bytes text);
 
-bool target_is_wildcard(struct bytes name);        // *, _all, pattern, exclusion, date math
+bool target_is_wildcard(struct bytes name);        // *, _all, a pattern, an exclusion
 bool target_is_system(struct bytes name);          // .kibana*, .security*, .opendistro_security, .ds-*, audit logs ... or a pattern that only fits such
 bool target_is_security(struct bytes name);        // .security*, .opendistro_security, .opensearch-security, .kibana_security*

@@ -16,8 +16,8 @@ unsigned version_mask(struct version_table *v, const struct endpoint *server);
 
 // Learning. What was given wins always; what the server says of itself wins over what shapes suggest.
 void version_learn_head(struct version_table *v, const struct endpoint *server, const struct response_head *head);
-void version_learn_answer(struct version_table *v, const struct endpoint *server, enum api api, const struct json *answer); // GET /, _nodes, _cat/nodes as JSON ...
-// From request headers: a client that asks compatible-with=N speaks to N or N+1 (only a hint until an answer agrees).
+void version_learn_answer(struct version_table *v, const struct endpoint *server, enum api api, const struct json *answer); // GET /, _nodes, _cluster/stats
+
 enum version_shape {
     VERSION_SHAPE_TYPE,    // a write's answer has _type: 5 to 7, OpenSearch 1
     VERSION_SHAPE_NO_TYPE, // ... has _id and no _type (and nothing was filtered): 8 and later, OpenSearch 2 and later
