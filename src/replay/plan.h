@@ -1,0 +1,175 @@
+// The plan: what the tape says must be written so that the target equals the source at the chosen point.
+//
+// Flow: names and lives -> exchanges (barriers, mappings, gaps) -> ops -> proof (check) and judgement of unanswered ones
+//       -> sorted by document -> ordered, reduced -> sorted by place on the tape -> handed out document by document.
+// Invariants (docs/replay.md):
+//  1. Only what the cluster accepted, or was judged to have done, becomes a step.
+//  2. A document is (slot, id, shard); where the shard is not known, (slot, id, routing).
+//  3. Steps of a document stand in the order of effect: life, primary term, sequence number.
+//  4. Nothing crosses a barrier: each stretch between barriers (epoch) is reduced alone.
+//  5. What is left out is counted, by name.
+#pragma once
+#include "../base/buf.h"
+#include "../tape/read.h"
+#include "check.h"
+#include "route.h"
+
+enum plan_unknown { PLAN_UNKNOWN_FAIL, PLAN_UNKNOWN_SKIP, PLAN_UNKNOWN_APPLY };
+
+struct plan_map {
+    const char *from, *to; // source index (or the name it was written through) -> target index
+};
+
+enum plan_seam_kind {
+    PLAN_SEAM_NONE,  // no target was asked: nothing is held
+    PLAN_SEAM_EMPTY, // the target starts empty
+    PLAN_SEAM_SEQ,   // a restored copy: per shard up to max_seq
+    PLAN_SEAM_TIME,  // a copy without usable sequence numbers: what was answered before time_ns
+};
+
+// What the target held before the replay, per target index; found at pre-flight.
+struct plan_seam {
+    const char *to;
+    enum plan_seam_kind kind;
+    int64_t time_ns;         // the snapshot's start, or WHEN_UNKNOWN
+    struct route_index route;
+    const int64_t *max_seq;  // per shard: nothing above it is held
+    const int64_t *sure_seq; // per shard: up to here all is held; between both documents are compared
+};
+
+struct plan_settings {
+    struct tape *tape;
+    const char *const *index;    // patterns; with maps, the maps' names are chosen too
+    size_t index_count;
+    const struct plan_map *maps;
+    size_t map_count;
+    const char *before;          // exchange id, or NULL
+    const char *const *skip;
+    size_t skip_count;
+    int64_t since_ns, until_ns;  // WHEN_UNKNOWN: open
+    enum plan_unknown unknown;
+    bool casualties_apply, allow_gaps, admin, exact_versions;
+    const struct plan_seam *seams;
+    size_t seam_count;
+    const char *spill_dir;       // NULL: $TMPDIR
+    size_t memory_bytes;         // 0: 256 MiB
+};
+
+enum plan_step_flags {
+    PLAN_STEP_CASUALTY = 1,   // refused only because of a skipped operation
+    PLAN_STEP_COLLISION = 2,  // accepted only because of one
+    PLAN_STEP_JUDGED = 4,     // unanswered; judged to have happened
+    PLAN_STEP_ASSUMED = 8,    // unanswered; applied because the user said so
+    PLAN_STEP_UNSURE = 16,    // the restored copy may hold it: compare sequence numbers
+    PLAN_STEP_NOOP = 32,      // a noop of the second life
+    PLAN_STEP_INSERT = 64,    // an update that inserted: its content is the upsert document
+    PLAN_STEP_MINTED = 128,   // the id was minted here
+};
+
+struct plan_step {
+    uint64_t exchange;
+    uint64_t source_at, source_bytes; // in the decoded request body
+    int64_t seq_no, primary_term, version, time_ns;
+    uint32_t item, op_flags;          // enum op_flags
+    uint16_t tape, flags;             // enum plan_step_flags
+    uint8_t kind, result;             // enum op_kind, op_result
+    uint8_t pad[2];
+    uint32_t pipeline;                // number of its pipeline's name (plan_text), 0: none
+};
+
+enum plan_doc_flags {
+    PLAN_DOC_DIVERGED = 1,     // an operation before was skipped: the source's answers tell of another document
+    PLAN_DOC_HELD_EXISTS = 2,  // the last held operation left a document
+    PLAN_DOC_HELD_GONE = 4,    // ... or deleted it
+    PLAN_DOC_LAST = 8,         // no later epoch touches it
+    PLAN_DOC_BASE_EMPTY = 16,  // nothing of it can be on the target (empty seam, first epoch)
+    PLAN_DOC_TIME_ORDER = 32,  // somewhere its order rests on time alone
+};
+
+struct plan_doc {
+    uint32_t slot, epoch;
+    uint32_t flags;
+    int shard;             // -1 unknown
+    uint64_t hash;         // of its key: lanes and the journal use it
+    struct bytes id, routing, type;
+    int64_t held_seq, held_term; // last held operation, OP_NONE
+    int64_t final_version; // recorded version after its last step, OP_NONE
+    const struct plan_step *steps;
+    size_t step_count;
+};
+
+enum plan_barrier_kind { PLAN_BARRIER_UPDATE_BY_QUERY, PLAN_BARRIER_DELETE_BY_QUERY, PLAN_BARRIER_REINDEX, PLAN_BARRIER_ADMIN };
+struct plan_barrier {
+    enum plan_barrier_kind kind;
+    uint32_t slot, epoch;  // it runs after the epoch of this number
+    size_t tape;
+    uint64_t exchange;
+    int64_t time_ns, answered_ns;
+    char *verb, *path, *api;
+    int64_t total, deleted, updated; // as recorded, -1 unknown
+    int status;
+    bool unknown;          // its outcome is not known
+};
+
+struct plan_mapping {      // a mapping call, a creation of an index
+    uint32_t slot;
+    size_t tape;
+    uint64_t exchange;
+    int64_t time_ns;
+    char *path;
+    bool create;
+};
+
+struct plan_count {
+    uint64_t ops, by_kind[OP_KINDS], accepted, refused, noops, dropped, held, unsure, outside, skipped, documents, steps, source_bytes;
+    uint64_t judged_done, judged_not_done, unknown, unknown_ids, minted, unresolved_names;
+    uint64_t casualties, casualties_possible, collisions, left_out_refused, time_ordered, truncated_ops, redacted_ops, pipelines, scripts;
+    uint64_t truncated_writes, gaps, gap_bytes, missing_numbers, redirected;
+};
+
+struct plan_slot {
+    char *from, *to;
+    struct route_index route;
+    enum plan_seam_kind seam;
+    struct plan_count count;
+};
+
+enum plan_note_kind {
+    PLAN_NOTE_UNKNOWN, PLAN_NOTE_JUDGED, PLAN_NOTE_CASUALTY, PLAN_NOTE_COLLISION, PLAN_NOTE_TRUNCATED, PLAN_NOTE_GAP, PLAN_NOTE_LIFE, PLAN_NOTE_TOLD,
+    PLAN_NOTES
+};
+struct plan_note {           // one thing the user should see; kept up to a bound, counted beyond it
+    enum plan_note_kind kind;
+    uint32_t slot;
+    size_t tape;
+    uint64_t exchange;
+    uint32_t item;
+    char *id;                // document, or NULL
+    char *text;
+};
+
+struct plan;
+// Builds the whole plan. NULL: fault. A plan that must be refused is still a plan: see plan_refusal.
+struct plan *plan_build(const struct plan_settings *settings, struct fault *fault);
+void plan_close(struct plan *p);
+// NULL, or why it must not be applied as it stands; the text names the option that decides.
+const char *plan_refusal(const struct plan *p);
+const struct plan_count *plan_total(const struct plan *p);
+size_t plan_slot_count(const struct plan *p);
+const struct plan_slot *plan_slot(const struct plan *p, size_t i);
+size_t plan_barrier_count(const struct plan *p);
+const struct plan_barrier *plan_barrier(const struct plan *p, size_t i);
+size_t plan_mapping_count(const struct plan *p);
+const struct plan_mapping *plan_mapping(const struct plan *p, size_t i);
+size_t plan_note_count(const struct plan *p);
+const struct plan_note *plan_note(const struct plan *p, size_t i);
+uint64_t plan_note_total(const struct plan *p, enum plan_note_kind kind);
+struct bytes plan_text(const struct plan *p, uint32_t number); // a pipeline's name
+const struct check *plan_check(const struct plan *p);
+const char *plan_name_text(const struct plan *p, uint32_t name); // of check's index number
+uint64_t plan_fingerprint(const struct plan *p); // of the choices that make a plan (indices, maps, before, skip, ...): a journal belongs to one
+// Last exchange that the plan has seen, per tape: where --follow goes on.
+uint64_t plan_last_exchange(const struct plan *p, size_t tape);
+// Documents in order of epoch, then place on the tape. False: fault; doc->step_count 0: the end. Borrowed until the next call.
+bool plan_next(struct plan *p, struct plan_doc *doc, struct fault *fault);
+bool plan_rewind(struct plan *p, struct fault *fault);

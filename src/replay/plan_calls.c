@@ -1,0 +1,280 @@
+// Exchanges of the plan that are no document writes: by-query calls and reindex (barriers), mappings, truncated writes, gaps.
+#include "plan_inside.h"
+
+#include "../base/clock.h"
+#include "../base/diag.h"
+#include "../base/json.h"
+#include "../base/mem.h"
+
+#include <stdlib.h>
+
+struct call_kind {
+    const char *api;
+    enum { CALL_UPDATE_BY_QUERY, CALL_DELETE_BY_QUERY, CALL_REINDEX, CALL_MAPPING, CALL_CREATE, CALL_DELETE_INDEX, CALL_DOCUMENTS } kind;
+};
+
+static const struct call_kind kinds[] = {
+    {"update_by_query", CALL_UPDATE_BY_QUERY}, {"delete_by_query", CALL_DELETE_BY_QUERY}, {"reindex", CALL_REINDEX},
+    {"indices.put_mapping", CALL_MAPPING},     {"indices.create", CALL_CREATE},           {"indices.delete", CALL_DELETE_INDEX},
+};
+
+static bool before_point(const struct plan *p, size_t tape, const struct exchange *x)
+{
+    if (!p->has_before)
+        return true;
+    return tape == p->before.tape ? x->id < p->before.id : x->time_ns < p->before.time_ns;
+}
+
+static bool in_range(const struct plan *p, size_t tape, const struct exchange *x)
+{
+    return before_point(p, tape, x) && (p->set.since_ns == WHEN_UNKNOWN || x->time_ns >= p->set.since_ns) &&
+           (p->set.until_ns == WHEN_UNKNOWN || x->time_ns < p->set.until_ns);
+}
+
+static char *copy_bytes(struct bytes b)
+{
+    return mem_text_copy(b.at, b.size);
+}
+
+static bool add_barrier(struct plan *p, enum plan_barrier_kind kind, uint32_t slot, const struct tape_row *row)
+{
+    const struct exchange *x = &row->x;
+    if (p->barrier_count == p->barrier_room) {
+        size_t room = p->barrier_room ? p->barrier_room * 2 : 16;
+        struct plan_barrier *grown = mem_grow(p->barriers, room * sizeof *grown);
+        if (!grown)
+            return false;
+        p->barriers = grown;
+        p->barrier_room = room;
+    }
+    struct plan_barrier *b = &p->barriers[p->barrier_count];
+    *b = (struct plan_barrier){.kind = kind, .slot = slot, .tape = row->tape, .exchange = x->id, .time_ns = x->time_ns, .answered_ns = x->answered_ns,
+                               .verb = copy_bytes(x->verb), .path = copy_bytes(x->path), .api = copy_bytes(x->api), .total = x->docs_total,
+                               .deleted = x->docs_deleted, .updated = x->docs_ok, .status = x->status,
+                               .unknown = x->outcome == OUTCOME_UNANSWERED || x->outcome == OUTCOME_UNKNOWN};
+    p->barrier_count++;
+    return b->verb && b->path && b->api;
+}
+
+static bool add_mapping(struct plan *p, uint32_t slot, const struct tape_row *row, bool create)
+{
+    if (p->mapping_count == p->mapping_room) {
+        size_t room = p->mapping_room ? p->mapping_room * 2 : 16;
+        struct plan_mapping *grown = mem_grow(p->mappings, room * sizeof *grown);
+        if (!grown)
+            return false;
+        p->mappings = grown;
+        p->mapping_room = room;
+    }
+    struct plan_mapping *m = &p->mappings[p->mapping_count];
+    *m = (struct plan_mapping){slot, row->tape, row->x.id, row->x.time_ns, copy_bytes(row->x.path), create};
+    p->mapping_count++;
+    return m->path != NULL;
+}
+
+static bool collect_body(void *ctx, const struct body_piece *piece)
+{
+    struct buf *b = ctx;
+    return b->size < 16 * 1024 * 1024 && buf_add_bytes(b, piece->bytes);
+}
+
+// number_of_shards from the call that made the index, where no target tells.
+static void learn_shards(struct plan *p, uint32_t slot, const struct tape_row *row)
+{
+    static const char *const places[] = {"settings.index.number_of_shards", "settings.number_of_shards", "number_of_shards"};
+    struct plan_slot *s = &p->slots[slot];
+    struct buf body = {0};
+    enum tape_body_state state;
+    struct fault ignored = {0};
+    if (s->route.shards)
+        return;
+    if (tape_body(p->set.tape, row->tape, row->x.id, BODY_REQUEST, collect_body, &body, &state, &ignored)) {
+        struct arena a;
+        arena_init(&a, 64 * 1024 * 1024);
+        struct json *j = body.size ? json_parse(&a, buf_view(&body), NULL) : NULL;
+        unsigned version = row->x.server_version;
+        s->route.old_default = version && version < 70000;
+        s->route.modulo = version >= 90400 && version < 1000000;
+        uint32_t otherwise = version && version < 70000 ? 5 : version ? 1 : 0;
+        s->route.shards = otherwise;
+        const struct json *settings = j ? json_member(j, "settings") : NULL;
+        for (size_t i = 0; j && i < sizeof places / sizeof *places; i++) {
+            const struct json *found = json_path(j, places[i]);
+            if (found)
+                s->route.shards = (uint32_t)json_int(found, otherwise);
+        }
+        const struct json *dotted = settings ? json_member(settings, "index.number_of_shards") : NULL;
+        if (dotted)
+            s->route.shards = (uint32_t)json_int(dotted, otherwise);
+        const struct json *rns = settings ? json_path(settings, "index.number_of_routing_shards") : NULL;
+        rns = rns || !settings ? rns : json_member(settings, "number_of_routing_shards");
+        if (rns)
+            s->route.routing_shards = (uint32_t)json_int(rns, 0);
+        const struct json *part = settings ? json_path(settings, "index.routing_partition_size") : NULL;
+        part = part || !settings ? part : json_member(settings, "routing_partition_size");
+        if (part)
+            s->route.partition = (uint32_t)json_int(part, 0);
+        if (s->route.shards > 100000)
+            s->route.shards = 0;
+        arena_fini(&a);
+    }
+    buf_fini(&body);
+}
+
+// A reindex belongs to the index it writes to. Its name stands in the body.
+static bool reindex_slot(struct plan *p, const struct tape_row *row, uint32_t *slot)
+{
+    struct buf body = {0};
+    enum tape_body_state state;
+    struct fault ignored = {0};
+    bool hit = false;
+    if (tape_body(p->set.tape, row->tape, row->x.id, BODY_REQUEST, collect_body, &body, &state, &ignored) && body.size) {
+        struct arena a;
+        arena_init(&a, 64 * 1024 * 1024);
+        struct json *j = json_parse(&a, buf_view(&body), NULL);
+        const struct json *dest = j ? json_path(j, "dest.index") : NULL;
+        if (dest && dest->kind == JSON_KIND_STRING) {
+            struct exchange x = {.targets = &dest->text, .target_count = 1, .time_ns = row->x.time_ns};
+            hit = plan_names_chosen(p, &x, slot);
+        }
+        arena_fini(&a);
+    }
+    buf_fini(&body);
+    return hit;
+}
+
+struct call_pass {
+    struct plan *p;
+    bool failed;
+};
+
+static bool see_call(void *ctx, const struct tape_row *row)
+{
+    struct call_pass *c = ctx;
+    struct plan *p = c->p;
+    const struct exchange *x = &row->x;
+    uint32_t slot;
+    const struct call_kind *k = kinds;
+    while (k < kinds + sizeof kinds / sizeof *kinds && !bytes_equal_text(x->api, k->api))
+        k++;
+    if (k == kinds + sizeof kinds / sizeof *kinds || x->flags & EXCHANGE_OWN || x->outcome == OUTCOME_FAILED)
+        return true;
+    bool chosen = k->kind == CALL_REINDEX ? reindex_slot(p, row, &slot) : plan_names_chosen(p, x, &slot);
+    if (p->fail_memory)
+        return !(c->failed = true);
+    if (!chosen || plan_is_skipped(p, row->tape, x->id))
+        return true;
+    if (k->kind == CALL_CREATE)
+        learn_shards(p, slot, row);
+    if (!in_range(p, row->tape, x))
+        return true;
+    if (p->set.seam_count)
+        for (size_t i = 0; i < p->set.seam_count; i++)
+            if (strcmp(p->set.seams[i].to, p->slots[slot].to) == 0 && p->set.seams[i].time_ns != WHEN_UNKNOWN && x->time_ns < p->set.seams[i].time_ns)
+                return true; // the restored copy has it
+    switch (k->kind) {
+    case CALL_UPDATE_BY_QUERY:
+        c->failed = !add_barrier(p, PLAN_BARRIER_UPDATE_BY_QUERY, slot, row);
+        break;
+    case CALL_DELETE_BY_QUERY:
+        c->failed = !add_barrier(p, PLAN_BARRIER_DELETE_BY_QUERY, slot, row);
+        break;
+    case CALL_REINDEX:
+        c->failed = !add_barrier(p, PLAN_BARRIER_REINDEX, slot, row);
+        break;
+    case CALL_MAPPING:
+        c->failed = !add_mapping(p, slot, row, false);
+        break;
+    case CALL_CREATE:
+        c->failed = !add_mapping(p, slot, row, true);
+        break;
+    default:
+        break;
+    }
+    return !c->failed;
+}
+
+static int by_start(const void *a, const void *b)
+{
+    const struct plan_barrier *x = a, *y = b;
+    return x->time_ns < y->time_ns ? -1 : x->time_ns > y->time_ns;
+}
+
+static bool explain_barriers(struct plan *p)
+{
+    for (size_t i = 0; i < p->barrier_count; i++) {
+        struct plan_barrier *b = &p->barriers[i];
+        b->epoch = (uint32_t)i;
+        if (b->unknown)
+            plan_note_add(p, PLAN_NOTE_UNKNOWN, NULL, "exchange %llu (%s %s) was not answered: whether it ran, and on which documents, is not known",
+                          (unsigned long long)b->exchange, b->verb, b->path);
+    }
+    return !p->fail_memory;
+}
+
+static bool late_counts(void *ctx, size_t which, const struct late_outcome *late)
+{
+    struct plan *p = ctx;
+    for (size_t i = 0; i < p->barrier_count; i++) {
+        struct plan_barrier *b = &p->barriers[i];
+        if (b->tape != which || b->exchange != late->exchange)
+            continue;
+        b->unknown = late->outcome == OUTCOME_UNANSWERED || late->outcome == OUTCOME_UNKNOWN;
+        b->updated = late->docs_ok;
+        b->deleted = late->docs_deleted;
+        b->total = late->docs;
+        if (late->time_ns > b->answered_ns)
+            b->answered_ns = late->time_ns;
+    }
+    return true;
+}
+
+bool plan_calls_load(struct plan *p, struct fault *fault)
+{
+    const char *apis[sizeof kinds / sizeof *kinds];
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        apis[i] = kinds[i].api;
+    struct call_pass c = {.p = p};
+    struct tape_filter f = {.since_ns = WHEN_UNKNOWN, .until_ns = WHEN_UNKNOWN, .api = apis, .api_count = sizeof apis / sizeof *apis};
+    if (!tape_select(p->set.tape, &f, see_call, &c, fault))
+        return false;
+    if (c.failed)
+        return fault_memory(fault);
+    if (!tape_lates(p->set.tape, late_counts, p, fault))
+        return false;
+    if (p->barrier_count)
+        qsort(p->barriers, p->barrier_count, sizeof *p->barriers, by_start);
+    return explain_barriers(p) || fault_memory(fault);
+}
+
+// ---- gaps -------------------------------------------------------------------------------------------------------------
+
+static bool see_gap(void *ctx, const struct tape_gap_row *g)
+{
+    struct plan *p = ctx;
+    static const char *const why[GAP_CAUSES] = {"lost on the wire", "cut by a snap length", "before we joined a connection", "a limit was reached", "the recording ended",
+                                                "dropped by the kernel", "nobody was recording", "bytes that belong to no message", "an answer without a request",
+                                                "the disk refused"};
+    // Joined midstream, an answer without request, the end: told by check where they matter.
+    if (g->cause == GAP_MIDSTREAM || g->cause == GAP_END || g->cause == GAP_ORPHAN || g->side == 1)
+        return true;
+    char from[48], to[48];
+    p->total.gaps++;
+    p->total.gap_bytes += g->bytes;
+    plan_note_add(p, PLAN_NOTE_GAP, NULL, "%s to %s: %llu bytes, %s", clock_format_utc(g->from_ns, from, sizeof from), clock_format_utc(g->to_ns, to, sizeof to),
+                  (unsigned long long)g->bytes, g->cause < GAP_CAUSES ? why[g->cause] : "unknown");
+    return !p->fail_memory;
+}
+
+bool plan_gaps_load(struct plan *p, struct fault *fault)
+{
+    int64_t since_ns = p->set.since_ns, until_ns = p->set.until_ns;
+    for (size_t i = 0; i < p->set.seam_count; i++)
+        if (since_ns == WHEN_UNKNOWN && p->set.seams[i].time_ns != WHEN_UNKNOWN)
+            since_ns = p->set.seams[i].time_ns;
+    if (p->has_before && (until_ns == WHEN_UNKNOWN || p->before.time_ns < until_ns))
+        until_ns = p->before.time_ns;
+    if (!tape_gaps(p->set.tape, since_ns, until_ns, see_gap, p, fault))
+        return false;
+    return !p->fail_memory || fault_memory(fault);
+}

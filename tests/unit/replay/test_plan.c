@@ -1,0 +1,645 @@
+// What the plan makes of recorded operations: order, reduction, accidents, judgement. One test per promise or trap.
+#include "../../../src/base/clock.h"
+#include "../../../src/replay/plan.h"
+#include "fake_tape.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <cmocka.h>
+
+#define MS(n) (INT64_C(1700000000000000000) + (int64_t)(n) * 1000000)
+
+static const struct bytes cat_target[] = {{(const uint8_t *)"cat", 3}}, cat_v1_target[] = {{(const uint8_t *)"cat_v1", 6}};
+static struct tape *tape;
+static struct plan_settings set;
+static struct plan *plan;
+static char *docs; // "id:STEP,STEP id:..." in the order of handing out
+
+static int setup(void **state)
+{
+    (void)state;
+    static const char *index[] = {"cat"};
+    tape = fake_open();
+    set = (struct plan_settings){.tape = tape, .index = index, .index_count = 1, .since_ns = WHEN_UNKNOWN, .until_ns = WHEN_UNKNOWN, .memory_bytes = 1 << 20};
+    plan = NULL;
+    docs = NULL;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    plan_close(plan);
+    tape_close(tape);
+    free(docs);
+    return 0;
+}
+
+struct w { // a write: exchange, what, document, result, sequence number, version, when
+    uint64_t x;
+    enum op_kind kind;
+    const char *id;
+    enum op_result result;
+    int64_t seq, version;
+    int start, end; // ms; end 0: start + 5, -1: unanswered
+    const char *index;
+    uint32_t flags;
+    const char *error, *routing;
+    int64_t term;
+    uint32_t item;
+};
+
+static void put(struct w w)
+{
+    struct op op = {.exchange = w.x, .item = w.item, .kind = w.kind, .result = w.result, .flags = w.flags, .index = bytes_of_text(w.index ? w.index : "cat"),
+                    .id = bytes_of_text(w.id), .routing = bytes_of_text(w.routing ? w.routing : ""), .error_type = bytes_of_text(w.error ? w.error : ""),
+                    .shard = -1, .version = w.version ? w.version : OP_NONE, .seq_no = w.seq, .primary_term = w.seq >= 0 ? (w.term ? w.term : 1) : OP_NONE,
+                    .status = w.result == OP_FAILED ? 409 : w.result == OP_UNKNOWN ? 0 : 200, .asked_version = OP_NONE, .source_at = w.x * 100, .source_bytes = 10};
+    fake_op(tape, &op, MS(w.start), w.end < 0 ? WHEN_UNKNOWN : MS(w.end ? w.end : w.start + 5));
+}
+#pragma GCC diagnostic ignored "-Wmissing-field-initializers"
+#define PUT(...) put((struct w){__VA_ARGS__})
+
+static void build(void)
+{
+    struct fault f;
+    struct buf out = {0};
+    plan = plan_build(&set, &f);
+    if (!plan)
+        fail_msg("%s", f.text);
+    for (struct plan_doc d;;) {
+        assert_true(plan_next(plan, &d, &f));
+        if (!d.step_count)
+            break;
+        buf_format(&out, "%s%.*s:", out.size ? " " : "", (int)d.id.size, (const char *)d.id.at);
+        for (size_t i = 0; i < d.step_count; i++)
+            buf_format(&out, "%s%c%llu", i ? "," : "", "ICUD"[d.steps[i].kind], (unsigned long long)d.steps[i].exchange);
+    }
+    docs = strdup(buf_text(&out));
+    buf_fini(&out);
+}
+
+static void one_shard(void)
+{
+    fake_exchange(tape, &(struct exchange){.id = 1, .time_ns = MS(-1000), .answered_ns = MS(-990), .api = bytes_of_text("indices.create"),
+                                           .targets = cat_target, .target_count = 1, .status = 200,
+                                           .server_version = 71002}, "{\"settings\":{\"number_of_shards\":1}}");
+    fake_life(tape, "cat", 1, MS(-995), true, true);
+}
+
+#define note(kind) plan_note_total(plan, kind)
+
+// ---- order and reduction ----------------------------------------------------------------------------------------------
+
+static void order_is_the_clusters_not_the_wires(void **state)
+{
+    (void)state;
+    one_shard();
+    PUT(10, OP_INDEX, "a", OP_UPDATED, 5, 2, 0, 500); // a slow bulk, overtaken (trap 1)
+    PUT(11, OP_INDEX, "a", OP_CREATED, 1, 1, 10, 20);
+    PUT(12, OP_UPDATE, "a", OP_UPDATED, 7, 3, 30, 40);
+    build();
+    assert_string_equal(docs, "a:I10,U12");
+}
+
+static void higher_primary_term_wins_over_number(void **state)
+{
+    (void)state;
+    one_shard();
+    PUT(10, OP_INDEX, "a", OP_CREATED, 9, 1, 0, .term = 1);
+    PUT(11, OP_INDEX, "a", OP_UPDATED, 8, 2, 10, .term = 2);
+    build();
+    assert_string_equal(docs, "a:I11");
+}
+
+static void full_write_or_delete_makes_the_past_unnecessary(void **state)
+{
+    (void)state;
+    one_shard();
+    PUT(10, OP_INDEX, "a", OP_CREATED, 0, 1, 0);
+    PUT(11, OP_UPDATE, "a", OP_UPDATED, 1, 2, 10, .flags = OP_SCRIPTED);
+    PUT(12, OP_INDEX, "a", OP_UPDATED, 2, 3, 20);
+    PUT(13, OP_UPDATE, "a", OP_UPDATED, 3, 4, 30);
+    PUT(14, OP_CREATE, "b", OP_CREATED, 4, 1, 40);
+    PUT(15, OP_DELETE, "b", OP_DELETED, 5, 2, 50);
+    build();
+    assert_string_equal(docs, "a:I12,U13 b:D15");
+}
+
+static void refused_dropped_and_noop_items_are_left_out(void **state)
+{
+    (void)state;
+    one_shard();
+    PUT(10, OP_INDEX, "a", OP_CREATED, 0, 1, 0);
+    PUT(11, OP_UPDATE, "a", OP_NOOP, 0, 1, 10);
+    PUT(12, OP_CREATE, "a", OP_FAILED, OP_NONE, 0, 20, .error = "version_conflict_engine_exception");
+    PUT(13, OP_UPDATE, "z", OP_FAILED, OP_NONE, 0, 30, .error = "document_missing_exception");
+    PUT(14, OP_INDEX, "b", OP_FAILED, OP_NONE, 0, 40, .error = "es_rejected_execution_exception");
+    PUT(15, OP_INDEX, "c", OP_DROPPED, OP_NONE, 0, 50);
+    build();
+    assert_string_equal(docs, "a:I10");
+    assert_null(plan_refusal(plan));
+    assert_int_equal(plan_total(plan)->refused, 3);
+    assert_int_equal(plan_total(plan)->noops, 1);
+}
+
+static void script_then_delete_drops_both(void **state)
+{
+    (void)state;
+    one_shard();
+    PUT(10, OP_UPDATE, "a", OP_CREATED, 0, 1, 0, .flags = OP_SCRIPTED | OP_UPSERT);
+    PUT(11, OP_DELETE, "a", OP_DELETED, 1, 2, 10); // trap 3: the delete stands for both
+    build();
+    assert_string_equal(docs, "a:D11");
+}
+
+static void script_that_deleted_is_a_delete(void **state)
+{
+    (void)state;
+    one_shard();
+    PUT(10, OP_INDEX, "a", OP_CREATED, 0, 1, 0);
+    PUT(11, OP_UPDATE, "a", OP_DELETED, 1, 2, 10, .flags = OP_SCRIPTED);
+    build();
+    assert_string_equal(docs, "a:U11");
+}
+
+static void same_id_on_two_shards_is_two_documents(void **state)
+{
+    (void)state;
+    fake_exchange(tape, &(struct exchange){.id = 1, .time_ns = MS(-1000), .answered_ns = MS(-990), .api = bytes_of_text("indices.create"),
+                                           .targets = cat_target, .target_count = 1, .status = 200,
+                                           .server_version = 60809}, "{\"settings\":{\"index\":{\"number_of_shards\":5}}}");
+    fake_life(tape, "cat", 1, MS(-995), true, true);
+    PUT(10, OP_INDEX, "1", OP_CREATED, 0, 1, 0);                                   // shard 3
+    PUT(11, OP_INDEX, "1", OP_CREATED, 0, 1, 10, .routing = "hello");              // another shard
+    PUT(12, OP_DELETE, "1", OP_DELETED, 1, 2, 20);                                 // trap 4: meets the first only
+    build();
+    assert_string_equal(docs, "1:I11 1:D12");
+}
+
+static void forgotten_routing_meets_the_document_where_shards_agree(void **state)
+{
+    (void)state;
+    one_shard();
+    PUT(10, OP_INDEX, "1", OP_CREATED, 0, 1, 0, .routing = "hello");
+    PUT(11, OP_DELETE, "1", OP_DELETED, 1, 2, 10);
+    build();
+    assert_string_equal(docs, "1:D11");
+}
+
+static void without_numbers_the_version_chain_decides(void **state)
+{
+    (void)state;
+    PUT(10, OP_INDEX, "a", OP_UPDATED, OP_NONE, 3, 0, 100); // version 5: overlapping writes
+    PUT(11, OP_INDEX, "a", OP_UPDATED, OP_NONE, 2, 5, 110);
+    PUT(12, OP_INDEX, "a", OP_CREATED, OP_NONE, 1, 6, 90);
+    build();
+    assert_string_equal(docs, "a:I10");
+    assert_int_equal(check_life(plan_check(plan), 0)->verdict, CHECK_NO_PROOF);
+    assert_int_equal(check_life(plan_check(plan), 0)->chains_proven, 1);
+}
+
+static void late_recreation_restarts_the_chain(void **state)
+{
+    (void)state;
+    PUT(10, OP_INDEX, "a", OP_UPDATED, OP_NONE, 7, 0);
+    PUT(11, OP_DELETE, "a", OP_DELETED, OP_NONE, 8, 10);
+    PUT(12, OP_INDEX, "a", OP_CREATED, OP_NONE, 1, 100000);
+    build();
+    assert_string_equal(docs, "a:I12");
+    assert_int_equal(check_life(plan_check(plan), 0)->chains_broken, 0);
+}
+
+// ---- filtered answers -------------------------------------------------------------------------------------------------
+
+static void filtered_ids_are_minted_the_same_every_time(void **state)
+{
+    (void)state;
+    char *first;
+    struct fault f;
+    PUT(10, OP_INDEX, "", OP_ACCEPTED, OP_NONE, 0, 0, .flags = OP_ID_UNKNOWN);
+    PUT(10, OP_INDEX, "", OP_ACCEPTED, OP_NONE, 0, 0, .flags = OP_ID_UNKNOWN, .item = 1);
+    build();
+    first = strdup(docs);
+    assert_int_equal(strlen(first), 2 * 24 + 1);
+    assert_int_equal(plan_total(plan)->minted, 2);
+    assert_int_not_equal(strncmp(first, first + 25, 20), 0);
+    plan_close(plan);
+    free(docs);
+    build();
+    assert_string_equal(docs, first);
+    free(first);
+    (void)f;
+}
+
+// ---- barriers ---------------------------------------------------------------------------------------------------------
+
+static void nothing_crosses_a_barrier(void **state)
+{
+    (void)state;
+    one_shard();
+    PUT(10, OP_INDEX, "a", OP_CREATED, 0, 1, 0);
+    fake_exchange(tape, &(struct exchange){.id = 11, .time_ns = MS(20), .answered_ns = MS(40), .api = bytes_of_text("update_by_query"),
+                                           .targets = cat_target, .target_count = 1, .status = 200,
+                                           .verb = bytes_of_text("POST"), .path = bytes_of_text("/cat/_update_by_query"), .docs_total = 1, .docs_ok = 1}, "{}");
+    PUT(12, OP_INDEX, "a", OP_UPDATED, 2, 3, 50);
+    build();
+    assert_string_equal(docs, "a:I10 a:I12");
+    assert_int_equal(plan_barrier_count(plan), 1);
+    assert_int_equal(check_life(plan_check(plan), 0)->verdict, CHECK_EXPLAINED); // number 1 is the query's
+}
+
+// ---- the end of the range ---------------------------------------------------------------------------------------------
+
+static void accident(int at_ms)
+{
+    fake_exchange(tape, &(struct exchange){.id = 50, .time_ns = MS(at_ms), .answered_ns = WHEN_UNKNOWN, .api = bytes_of_text("indices.delete"), .verb = bytes_of_text("DELETE"),
+                                           .targets = cat_target, .target_count = 1, .outcome = OUTCOME_UNANSWERED}, NULL);
+    fake_life(tape, "cat", 50, MS(at_ms), false, true);
+    fake_life(tape, "cat", 60, MS(at_ms + 20), true, false);
+}
+
+static void before_keeps_the_whole_life_and_nothing_of_the_next(void **state)
+{
+    (void)state;
+    one_shard();
+    set.before = "50";
+    PUT(10, OP_INDEX, "a", OP_CREATED, 0, 1, 0);
+    PUT(51, OP_INDEX, "b", OP_CREATED, 1, 1, 101, 103); // asked after the DELETE, done before it
+    accident(100);
+    PUT(60, OP_INDEX, "a", OP_CREATED, 0, 1, 115);
+    PUT(61, OP_INDEX, "c", OP_CREATED, 1, 1, 5000);
+    build();
+    assert_string_equal(docs, "a:I10 b:I51");
+    assert_null(plan_refusal(plan));
+}
+
+static void a_deletion_that_is_neither_skipped_nor_the_end_refuses(void **state)
+{
+    (void)state;
+    one_shard();
+    PUT(10, OP_INDEX, "a", OP_CREATED, 0, 1, 0);
+    accident(100);
+    PUT(61, OP_INDEX, "c", OP_CREATED, 0, 1, 5000);
+    build();
+    assert_non_null(plan_refusal(plan));
+    assert_non_null(strstr(plan_refusal(plan), "--skip 50"));
+}
+
+// ---- the second life --------------------------------------------------------------------------------------------------
+
+static void skip_50(void)
+{
+    static const char *skip[] = {"50"};
+    set.skip = skip;
+    set.skip_count = 1;
+    one_shard();
+    PUT(10, OP_INDEX, "a", OP_CREATED, 0, 1, 0);
+    PUT(11, OP_INDEX, "b", OP_CREATED, 1, 1, 10);
+    accident(100);
+}
+
+static void skip_continues_into_the_second_life(void **state)
+{
+    (void)state;
+    skip_50();
+    PUT(60, OP_INDEX, "a", OP_CREATED, 0, 1, 20000);
+    PUT(61, OP_DELETE, "b", OP_NOT_FOUND, 1, 1, 20010); // accepted: it matters
+    build();
+    assert_string_equal(docs, "a:I60 b:D61");
+    assert_null(plan_refusal(plan));
+}
+
+static void noop_of_the_second_life_is_folded(void **state)
+{
+    (void)state;
+    skip_50();
+    PUT(60, OP_UPDATE, "a", OP_CREATED, 0, 1, 20000, .flags = OP_UPSERT);
+    PUT(61, OP_UPDATE, "a", OP_NOOP, 0, 1, 20010);
+    build();
+    assert_string_equal(docs, "a:I10,U60,U61 b:I11");
+    assert_int_equal(plan_total(plan)->collisions, 1); // the upsert inserted where it would have merged
+}
+
+static void casualties_are_listed_and_applied_on_demand(void **state)
+{
+    (void)state;
+    skip_50();
+    PUT(60, OP_UPDATE, "a", OP_FAILED, OP_NONE, 0, 20000, .error = "document_missing_exception");
+    PUT(61, OP_DELETE, "b", OP_FAILED, OP_NONE, 0, 110, .error = "index_not_found_exception");
+    PUT(62, OP_UPDATE, "zz", OP_FAILED, OP_NONE, 0, 20010, .error = "document_missing_exception"); // may be in the restored copy
+    build();
+    assert_string_equal(docs, "a:I10 b:I11");
+    assert_int_equal(plan_total(plan)->casualties, 2);
+    assert_int_equal(plan_total(plan)->casualties_possible, 1);
+    plan_close(plan);
+    free(docs);
+    set.casualties_apply = true;
+    build();
+    assert_string_equal(docs, "a:I10,U60 b:D61 zz:U62");
+}
+
+static void refused_either_way_is_left_out(void **state)
+{
+    (void)state;
+    skip_50();
+    PUT(60, OP_CREATE, "a", OP_CREATED, 0, 1, 20000);                                                              // collision: newest data wins
+    PUT(61, OP_CREATE, "a", OP_FAILED, OP_NONE, 0, 20010, .error = "version_conflict_engine_exception");            // refused in both lives
+    PUT(62, OP_DELETE, "b", OP_NOT_FOUND, 1, 1, 20020);
+    PUT(63, OP_UPDATE, "b", OP_FAILED, OP_NONE, 0, 20030, .error = "document_missing_exception");                   // gone in both
+    build();
+    assert_string_equal(docs, "a:C60 b:D62");
+    assert_int_equal(plan_total(plan)->collisions, 1);
+    assert_int_equal(plan_total(plan)->casualties, 0);
+    assert_int_equal(plan_total(plan)->left_out_refused, 2);
+}
+
+static void alias_that_became_an_index_belongs_to_the_index_it_meant(void **state)
+{
+    static const char *index[] = {"cat_v1"}, *skip[] = {"50"};
+    (void)state;
+    set.index = index;
+    set.skip = skip;
+    set.skip_count = 1;
+    fake_resolution(tape, "cat", "cat_v1", MS(-5000));
+    PUT(10, OP_INDEX, "a", OP_CREATED, 0, 1, 0, .index = "cat_v1");
+    fake_exchange(tape, &(struct exchange){.id = 50, .time_ns = MS(100), .answered_ns = MS(101), .api = bytes_of_text("indices.delete"),
+                                           .targets = cat_v1_target, .target_count = 1}, NULL);
+    fake_life(tape, "cat_v1", 50, MS(100), false, true);
+    fake_life(tape, "cat", 60, MS(200), true, false);
+    PUT(60, OP_INDEX, "a", OP_CREATED, 0, 1, 200, .index = "cat");
+    PUT(61, OP_INDEX, "n", OP_CREATED, 1, 1, 210, .index = "cat");
+    build();
+    assert_string_equal(docs, "a:I60 n:I61");
+    assert_int_equal(plan_slot_count(plan), 1);
+    assert_int_equal(plan_total(plan)->redirected, 2);
+}
+
+static void skipped_bulk_leaves_its_items_out(void **state)
+{
+    static const char *skip[] = {"11"};
+    (void)state;
+    one_shard();
+    set.skip = skip;
+    set.skip_count = 1;
+    PUT(10, OP_INDEX, "a", OP_CREATED, 0, 1, 0);
+    PUT(11, OP_DELETE, "a", OP_DELETED, 1, 2, 10);
+    PUT(12, OP_UPDATE, "a", OP_FAILED, OP_NONE, 0, 20, .error = "document_missing_exception");
+    build();
+    assert_string_equal(docs, "a:I10");
+    assert_int_equal(plan_total(plan)->casualties, 1);
+}
+
+// ---- what the restored copy holds -------------------------------------------------------------------------------------
+
+static void held_operations_are_not_applied_twice(void **state)
+{
+    static const int64_t max[] = {2};
+    struct plan_seam seam = {.to = "cat", .kind = PLAN_SEAM_SEQ, .time_ns = MS(25), .route = {.shards = 1}, .max_seq = max, .sure_seq = max};
+    (void)state;
+    one_shard();
+    set.seams = &seam;
+    set.seam_count = 1;
+    PUT(10, OP_INDEX, "a", OP_CREATED, 0, 1, 0);
+    PUT(11, OP_INDEX, "b", OP_CREATED, 1, 1, 10);
+    PUT(12, OP_UPDATE, "a", OP_UPDATED, 2, 2, 20);
+    PUT(13, OP_UPDATE, "a", OP_UPDATED, 3, 3, 30);
+    build();
+    assert_string_equal(docs, "a:U13");
+    assert_int_equal(plan_total(plan)->held, 3);
+}
+
+static void an_unanswered_write_before_a_held_one_is_held(void **state)
+{
+    static const int64_t max[] = {2};
+    struct plan_seam seam = {.to = "cat", .kind = PLAN_SEAM_SEQ, .time_ns = MS(25), .route = {.shards = 1}, .max_seq = max, .sure_seq = max};
+    (void)state;
+    one_shard();
+    set.seams = &seam;
+    set.seam_count = 1;
+    PUT(10, OP_INDEX, "a", OP_CREATED, 0, 1, 0);
+    PUT(11, OP_INDEX, "a", OP_UNKNOWN, OP_NONE, 0, 10, -1); // trap 2
+    PUT(12, OP_INDEX, "a", OP_UPDATED, 2, 3, 20);
+    build();
+    assert_string_equal(docs, "");
+    assert_null(plan_refusal(plan));
+}
+
+static void the_uncertain_zone_is_marked_for_comparison(void **state)
+{
+    static const int64_t max[] = {5}, sure[] = {0};
+    struct plan_seam seam = {.to = "cat", .kind = PLAN_SEAM_SEQ, .time_ns = MS(25), .route = {.shards = 1}, .max_seq = max, .sure_seq = sure};
+    struct plan_doc d;
+    struct fault f;
+    (void)state;
+    one_shard();
+    set.seams = &seam;
+    set.seam_count = 1;
+    PUT(10, OP_INDEX, "a", OP_CREATED, 0, 1, 0);
+    PUT(11, OP_INDEX, "a", OP_UPDATED, 1, 2, 10);
+    build();
+    assert_string_equal(docs, "a:I11");
+    assert_true(plan_rewind(plan, &f) && plan_next(plan, &d, &f));
+    assert_true(d.steps[0].flags & PLAN_STEP_UNSURE);
+    assert_int_equal(d.held_seq, 0);
+}
+
+// ---- unanswered writes ------------------------------------------------------------------------------------------------
+
+static void unknown_refuses_unless_the_user_decides(void **state)
+{
+    (void)state;
+    one_shard();
+    PUT(10, OP_INDEX, "a", OP_CREATED, 0, 1, 0);
+    PUT(11, OP_INDEX, "b", OP_UNKNOWN, OP_NONE, 0, 10, -1);
+    build();
+    assert_non_null(plan_refusal(plan));
+    assert_non_null(strstr(plan_refusal(plan), "--unknown=skip"));
+    plan_close(plan);
+    free(docs);
+    set.unknown = PLAN_UNKNOWN_APPLY;
+    build();
+    assert_string_equal(docs, "a:I10 b:I11");
+    assert_null(plan_refusal(plan));
+    plan_close(plan);
+    free(docs);
+    set.unknown = PLAN_UNKNOWN_SKIP;
+    build();
+    assert_string_equal(docs, "a:I10");
+    assert_null(plan_refusal(plan));
+}
+
+static void a_hole_of_the_right_size_shows_that_it_happened(void **state)
+{
+    (void)state;
+    one_shard();
+    PUT(10, OP_INDEX, "a", OP_CREATED, 0, 1, 0);
+    PUT(11, OP_INDEX, "b", OP_UNKNOWN, OP_NONE, 0, 10, -1);
+    PUT(12, OP_INDEX, "c", OP_CREATED, 2, 1, 20);
+    build();
+    assert_string_equal(docs, "a:I10 b:I11 c:I12");
+    assert_int_equal(plan_total(plan)->judged_done, 1);
+    assert_null(plan_refusal(plan));
+}
+
+static void dense_numbers_long_after_show_that_it_did_not(void **state)
+{
+    (void)state;
+    one_shard();
+    PUT(10, OP_INDEX, "a", OP_CREATED, 0, 1, 0);
+    PUT(11, OP_INDEX, "b", OP_UNKNOWN, OP_NONE, 0, 10, -1);
+    PUT(12, OP_INDEX, "c", OP_CREATED, 1, 1, 200000);
+    build();
+    assert_string_equal(docs, "a:I10 c:I12");
+    assert_int_equal(plan_total(plan)->judged_not_done, 1);
+}
+
+static void the_next_version_judges_an_unanswered_write(void **state)
+{
+    (void)state;
+    PUT(10, OP_INDEX, "a", OP_CREATED, OP_NONE, 1, 0); // no numbers: versions alone
+    PUT(11, OP_INDEX, "a", OP_UNKNOWN, OP_NONE, 0, 10, -1);
+    PUT(12, OP_UPDATE, "a", OP_UPDATED, OP_NONE, 3, 20);
+    PUT(13, OP_INDEX, "b", OP_CREATED, OP_NONE, 1, 0);
+    PUT(14, OP_INDEX, "b", OP_UNKNOWN, OP_NONE, 0, 10, -1);
+    PUT(15, OP_UPDATE, "b", OP_UPDATED, OP_NONE, 2, 20);
+    build();
+    assert_string_equal(docs, "a:I11,U12 b:I13,U15");
+    assert_null(plan_refusal(plan));
+}
+
+static void a_retry_that_met_a_conflict_shows_that_the_first_was_done(void **state)
+{
+    (void)state;
+    PUT(10, OP_DELETE, "a", OP_NOT_FOUND, OP_NONE, 1, 0);
+    PUT(11, OP_CREATE, "a", OP_UNKNOWN, OP_NONE, 0, 10, -1);
+    PUT(12, OP_CREATE, "a", OP_FAILED, OP_NONE, 0, 2000, .error = "version_conflict_engine_exception");
+    build();
+    assert_string_equal(docs, "a:C11");
+    assert_int_equal(plan_total(plan)->judged_done, 1);
+}
+
+static void two_unanswered_and_one_hole_stay_unknown(void **state)
+{
+    (void)state;
+    one_shard();
+    PUT(10, OP_INDEX, "a", OP_CREATED, 0, 1, 0);
+    PUT(11, OP_INDEX, "b", OP_UNKNOWN, OP_NONE, 0, 10, -1);
+    PUT(12, OP_INDEX, "c", OP_UNKNOWN, OP_NONE, 0, 10, -1);
+    PUT(13, OP_INDEX, "d", OP_CREATED, 2, 1, 20);
+    build();
+    assert_int_equal(plan_total(plan)->unknown, 2);
+    assert_non_null(plan_refusal(plan));
+}
+
+// ---- what is missing --------------------------------------------------------------------------------------------------
+
+static void missing_numbers_refuse_and_tell_where(void **state)
+{
+    const struct check_shard *s;
+    (void)state;
+    one_shard();
+    PUT(10, OP_INDEX, "a", OP_CREATED, 0, 1, 0);
+    PUT(11, OP_INDEX, "b", OP_CREATED, 3, 1, 50);
+    build();
+    assert_non_null(plan_refusal(plan));
+    s = check_shard(plan_check(plan), 0);
+    assert_int_equal(s->verdict, CHECK_MISSING);
+    assert_int_equal(s->hole_count, 1);
+    assert_int_equal(s->holes[0].from, 1);
+    assert_int_equal(s->holes[0].to, 2);
+    assert_int_equal(s->holes[0].after_ns, MS(0));
+    assert_int_equal(s->holes[0].until_ns, MS(55));
+    plan_close(plan);
+    free(docs);
+    set.allow_gaps = true;
+    build();
+    assert_null(plan_refusal(plan));
+}
+
+static void lost_bytes_refuse_only_where_nothing_proves_them_harmless(void **state)
+{
+    (void)state;
+    one_shard();
+    PUT(10, OP_INDEX, "a", OP_CREATED, 0, 1, 0);
+    fake_gap(tape, MS(1), MS(2), 1000, GAP_LOST, 0);
+    PUT(11, OP_INDEX, "b", OP_CREATED, 1, 1, 50);
+    build();
+    assert_null(plan_refusal(plan)); // the numbers are dense: no write was among the lost bytes
+    plan_close(plan);
+    free(docs);
+    PUT(12, OP_INDEX, "", OP_ACCEPTED, OP_NONE, 0, 60, .flags = OP_ID_UNKNOWN);
+    build();
+    assert_non_null(plan_refusal(plan));
+}
+
+static void an_engine_failure_explains_a_hole(void **state)
+{
+    (void)state;
+    one_shard();
+    PUT(10, OP_INDEX, "a", OP_CREATED, 0, 1, 0);
+    struct op op = {.exchange = 11, .kind = OP_INDEX, .result = OP_FAILED, .index = bytes_of_text("cat"), .id = bytes_of_text("x"), .status = 400,
+                    .error_type = bytes_of_text("illegal_argument_exception"), .version = OP_NONE, .seq_no = OP_NONE, .primary_term = OP_NONE, .shard = -1};
+    fake_op(tape, &op, MS(10), MS(15));
+    PUT(12, OP_INDEX, "b", OP_CREATED, 2, 1, 50);
+    build();
+    assert_null(plan_refusal(plan));
+    assert_int_equal(check_life(plan_check(plan), 0)->verdict, CHECK_EXPLAINED);
+}
+
+static void a_truncated_write_refuses(void **state)
+{
+    (void)state;
+    one_shard();
+    PUT(10, OP_INDEX, "a", OP_CREATED, 0, 1, 0, .flags = OP_HOLE);
+    build();
+    assert_non_null(plan_refusal(plan));
+}
+
+static void many_documents_spill_and_lose_nothing(void **state)
+{
+    (void)state;
+    one_shard();
+    set.memory_bytes = 1 << 18;
+    static char ids[20000][8];
+    for (int i = 0; i < 20000; i++) {
+        snprintf(ids[i], sizeof ids[i], "%d", i % 10000);
+        PUT((uint64_t)i + 100, OP_INDEX, ids[i], i < 10000 ? OP_CREATED : OP_UPDATED, i, i < 10000 ? 1 : 2, i);
+    }
+    struct fault f;
+    plan = plan_build(&set, &f);
+    assert_non_null(plan);
+    uint64_t n = 0, last = 0;
+    for (struct plan_doc d;; n++) {
+        assert_true(plan_next(plan, &d, &f));
+        if (!d.step_count)
+            break;
+        assert_true(d.steps[0].exchange > last && d.steps[0].exchange >= 10100); // by place on the tape
+        last = d.steps[0].exchange;
+    }
+    assert_int_equal(n, 10000);
+    assert_null(plan_refusal(plan));
+}
+
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        T(order_is_the_clusters_not_the_wires), T(higher_primary_term_wins_over_number), T(full_write_or_delete_makes_the_past_unnecessary),
+        T(refused_dropped_and_noop_items_are_left_out), T(script_then_delete_drops_both), T(script_that_deleted_is_a_delete),
+        T(same_id_on_two_shards_is_two_documents), T(forgotten_routing_meets_the_document_where_shards_agree), T(without_numbers_the_version_chain_decides),
+        T(late_recreation_restarts_the_chain), T(filtered_ids_are_minted_the_same_every_time), T(nothing_crosses_a_barrier),
+        T(before_keeps_the_whole_life_and_nothing_of_the_next), T(a_deletion_that_is_neither_skipped_nor_the_end_refuses),
+        T(skip_continues_into_the_second_life), T(noop_of_the_second_life_is_folded), T(casualties_are_listed_and_applied_on_demand),
+        T(refused_either_way_is_left_out), T(alias_that_became_an_index_belongs_to_the_index_it_meant), T(skipped_bulk_leaves_its_items_out),
+        T(held_operations_are_not_applied_twice), T(an_unanswered_write_before_a_held_one_is_held), T(the_uncertain_zone_is_marked_for_comparison),
+        T(unknown_refuses_unless_the_user_decides), T(a_hole_of_the_right_size_shows_that_it_happened), T(dense_numbers_long_after_show_that_it_did_not),
+        T(the_next_version_judges_an_unanswered_write), T(a_retry_that_met_a_conflict_shows_that_the_first_was_done), T(two_unanswered_and_one_hole_stay_unknown),
+        T(missing_numbers_refuse_and_tell_where), T(lost_bytes_refuse_only_where_nothing_proves_them_harmless), T(an_engine_failure_explains_a_hole),
+        T(a_truncated_write_refuses), T(many_documents_spill_and_lose_nothing)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
