@@ -32,7 +32,6 @@ bool es_is_excluded(const struct es *e, struct bytes index)
 
 static void release(struct call *c)
 {
-    struct es *e = c->es;
     es_body_release(c, &c->request);
     es_body_release(c, &c->response);
     buf_fini(&c->head);
@@ -45,7 +44,6 @@ static void release(struct call *c)
     op_join_close(c->join);
     arena_fini(&c->arena);
     mem_free(c);
-    (void)e;
 }
 
 static void *take_request(void *ctx, const struct request_head *head)
@@ -159,7 +157,7 @@ struct es *es_open(const struct es_settings *settings, const struct record_sink 
     };
     e->whos = who_open(NAMES_MAX);
     e->versions = version_open(settings->versions, settings->version_count);
-    if (!copy_patterns(e, settings) || !e->whos || !e->versions) {
+    if (!copy_patterns(e, settings) || !e->whos || !e->versions || !es_learn_open(e)) {
         es_close(e);
         return NULL;
     }
@@ -189,6 +187,7 @@ void es_close(struct es *e)
         who_close(e->whos);
     if (e->versions)
         version_close(e->versions);
+    es_learn_close(e);
     for (size_t i = 0; i < e->exclude_count; i++)
         mem_free(e->exclude[i]);
     mem_free(e->exclude);

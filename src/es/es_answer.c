@@ -55,8 +55,10 @@ static void open_scanners(struct call *c, const struct response_head *head)
         c->answers = answer_bulk_open(take_item, c);
     } else if ((c->route.flags & ROUTE_HITS) && head->status < 400) {
         c->reads = reads_open();
-        if (c->reads)
+        if (c->reads) {
             reads_on_index(c->reads, note_index, c);
+            reads_on_handle(c->reads, es_learn_handle, c);
+        }
     }
 }
 

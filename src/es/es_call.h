@@ -10,11 +10,14 @@
 #include "bulk.h"
 #include "danger.h"
 #include "es.h"
+#include "life.h"
 #include "path.h"
 #include "reads.h"
 #include "redact.h"
+#include "resolve.h"
 #include "route.h"
 #include "target.h"
+#include "task.h"
 #include "version.h"
 #include "who.h"
 #include "op.h"
@@ -58,6 +61,11 @@ struct es_body {
     uint64_t bytes;     // that left
 };
 
+// An alias that would point to an index, or (no name) an index that would be deleted.
+struct es_action {
+    struct bytes name, index;
+};
+
 struct call {
     struct es *es;
     struct arena arena;
@@ -87,6 +95,10 @@ struct call {
     bool answered;          // an answer's head was seen
     bool answer_complete, answer_scannable;
     int64_t answer_end_ns;
+    struct es_action *actions; // what an _aliases request would change
+    size_t action_count, action_room;
+    bool renames;           // a restore under other names
+    bool running;           // an async search that goes on
     struct buf location;    // Location header of the answer
     struct answer_head told;
     struct buf told_text;
@@ -121,5 +133,12 @@ struct bytes es_location_id(struct call *c, struct bytes location);
 void es_learn_shape(struct call *c, const struct op_answer *answer);
 bool es_learn_matters(const struct call *c);   // is a tree of the answer wanted
 void es_learn(struct call *c, const struct json *answer);
+bool es_learn_open(struct es *e);
+void es_learn_close(struct es *e);
+bool es_learn_asks(const struct call *c);                       // is a tree of the request wanted
+void es_learn_request(struct call *c, const struct json *body, struct bytes text); // targets that ids stand for, actions
+void es_learn_handle(void *ctx, const char *name, struct bytes value); // a reads_handle_fn
+void es_learn_write(void *ctx, const struct op *op);            // an answered write
+void es_learn_outcome(struct call *c);                          // lives and names that an acknowledged call changed
 bool es_filter_keeps_items(struct bytes filter); // a filter_path that leaves an entry for every item of a bulk
 struct bytes es_keep(struct call *c, struct bytes text); // a copy in the exchange's arena

@@ -264,4 +264,6 @@ void es_outcome(struct call *c, const struct exchange_end *end)
             x->realm = es_keep(c, realm);
     }
     x->body_head = buf_view(&c->head);
+    if (!(x->flags & EXCHANGE_OWN))
+        es_learn_outcome(c);
 }

@@ -103,7 +103,7 @@ static void open_ops(struct call *c)
     bool is_bulk = c->route.flags & ROUTE_BULK;
     if ((!is_bulk && !c->single) || (c->x.flags & EXCHANGE_OWN))
         return;
-    struct op_join_hooks hooks = {.ctx = c, .ops = hand_ops};
+    struct op_join_hooks hooks = {.ctx = c, .ops = hand_ops, .told = es_learn_write};
     c->join = op_join_open(c->x.id, &hooks, &c->es->items);
     if (!is_bulk || !c->join)
         return;
@@ -128,7 +128,7 @@ static void plan_bodies(struct call *c, const struct request_head *head)
     c->response.mode = c->plan.response;
     c->request.decodable = es_header_is_json(es_header(head->headers, head->header_count, "content-type"), &c->request.lines);
     c->request.lines |= (c->route.flags & ROUTE_NDJSON) != 0;
-    bool tree = target_body_matters(&c->route) || danger_body_matters(&c->route);
+    bool tree = target_body_matters(&c->route) || danger_body_matters(&c->route) || es_learn_asks(c);
     c->request.collect = c->request.mode == REDACT_TREE || c->request.mode == REDACT_STRICT || (tree && !(c->route.flags & ROUTE_NDJSON));
     c->request.collect_max = c->request.mode == REDACT_NONE ? ES_TREE_BYTES_MAX : BOUND_REDACT_BYTES_MAX;
 }
@@ -330,6 +330,8 @@ static void read_body(struct call *c)
     }
     if (tree)
         target_add_body(&c->targets, &c->route, tree);
+    if (es_learn_asks(c))
+        es_learn_request(c, tree, text);
     struct danger_input in = {.route = &c->route, .query = &c->query, .body = tree, .body_unread = unread && (b->whole.size || b->over || b->broken),
                               .targets = &c->targets};
     struct danger danger = danger_of(&in);
