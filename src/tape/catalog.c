@@ -377,8 +377,8 @@ bool catalog_open(struct catalog *c, const char *dir, struct fault *fault)
         return fault_memory(fault);
     snprintf(path, sizeof path, "%s/" FORMAT_TAPE_NAME, dir);
     bool there = stat(path, &st) == 0;
-    if (there && st.st_size == 0) { // made, but never filled
-        unlink(path);
+    if (there && db_is_empty(path)) {
+        catalog_unlink(path);
         there = false;
     }
     bool ok = there ? db_open(path, &db_tape, true, &c->db, fault) : db_create(path, &db_tape, &c->db, &trouble, fault);

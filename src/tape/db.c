@@ -68,8 +68,7 @@ static int configure(sqlite3 *db, const struct db_kind *kind, bool fresh)
     sqlite3_extended_result_codes(db, 1);
     sqlite3_busy_timeout(db, BUSY_MS);
     if (fresh) {
-        snprintf(sql, sizeof sql, "PRAGMA page_size=%d; PRAGMA application_id=%u; PRAGMA user_version=%d; PRAGMA journal_mode=%s;",
-                 kind->page_bytes, (unsigned)kind->application_id, FORMAT_VERSION, kind->wal ? "WAL" : "DELETE");
+        snprintf(sql, sizeof sql, "PRAGMA page_size=%d; PRAGMA journal_mode=%s;", kind->page_bytes, kind->wal ? "WAL" : "DELETE");
         code = db_exec(db, sql);
     }
     // Commits are made durable by db_sync where the file is in WAL mode, else by SQLite itself.
@@ -91,8 +90,10 @@ bool db_create(const char *path, const struct db_kind *kind, sqlite3 **db, enum 
     int code = sqlite3_open_v2(path, db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
     if (code == SQLITE_OK)
         code = configure(*db, kind, true);
+    char stamp[96]; // in the schema's transaction: a file is either empty or one of ours
+    snprintf(stamp, sizeof stamp, "BEGIN; PRAGMA application_id=%u; PRAGMA user_version=%d;", (unsigned)kind->application_id, FORMAT_VERSION);
     if (code == SQLITE_OK)
-        code = db_exec(*db, "BEGIN");
+        code = db_exec(*db, stamp);
     if (code == SQLITE_OK)
         code = db_exec(*db, kind->sql);
     if (code == SQLITE_OK)
@@ -105,6 +106,15 @@ bool db_create(const char *path, const struct db_kind *kind, sqlite3 **db, enum 
     *db = NULL;
     unlink(path);
     return false;
+}
+
+bool db_is_empty(const char *path)
+{
+    sqlite3 *db = NULL;
+    bool empty = sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL) == SQLITE_OK &&
+                 db_int(db, "SELECT count(*) FROM sqlite_schema", -1) == 0 && db_int(db, "PRAGMA application_id", -1) == 0;
+    db_close(db);
+    return empty;
 }
 
 bool db_open(const char *path, const struct db_kind *kind, bool write, sqlite3 **db, struct fault *fault)

@@ -21,6 +21,8 @@ extern const struct db_kind db_log, db_body, db_tape, db_alerts, db_journal;
 
 // A new file, readable by its owner alone; false with *trouble and the fault filled, nothing left behind.
 bool db_create(const char *path, const struct db_kind *kind, sqlite3 **db, enum db_trouble *trouble, struct fault *fault);
+// Made, but its schema never committed: whoever made it died in between. Rolls back what that left.
+bool db_is_empty(const char *path);
 // An existing file. Fault user: not ours, or of a later format (told which).
 bool db_open(const char *path, const struct db_kind *kind, bool write, sqlite3 **db, struct fault *fault);
 void db_close(sqlite3 *db); // NULL is fine

@@ -1,4 +1,5 @@
-// The lock file of a tape: flock decides, the pid inside is for the message. The file stays: removing it would race.
+// The lock file of a tape: a write lock on its first byte decides (of the open file, so that readers can ask with F_OFD_GETLK);
+// the pid inside is for the message. The file stays: removing it would race.
 #include "lock.h"
 
 #include "../base/diag.h"
@@ -9,7 +10,6 @@
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/file.h>
 #include <unistd.h>
 
 int lock_take(const char *dir, struct fault *fault)
@@ -21,7 +21,8 @@ int lock_take(const char *dir, struct fault *fault)
         fault_errno(fault, errno, "cannot open %s", path);
         return -1;
     }
-    if (flock(fd, LOCK_EX | LOCK_NB) == 0) {
+    struct flock range = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = 1};
+    if (fcntl(fd, F_OFD_SETLK, &range) == 0) {
         // A disk that is full must not keep us from recording: the pid is only for the message.
         int size = snprintf(text, sizeof text, "%ld\n", (long)getpid());
         if (ftruncate(fd, 0) == 0 && pwrite(fd, text, (size_t)size, 0) != size)
@@ -31,7 +32,7 @@ int lock_take(const char *dir, struct fault *fault)
     int error = errno;
     ssize_t got = pread(fd, text, sizeof text - 1, 0);
     close(fd);
-    if (error != EWOULDBLOCK)
+    if (error != EAGAIN && error != EACCES)
         fault_errno(fault, error, "cannot lock %s", path);
     else if (got > 0 && atol(text) > 0)
         fault_user(fault, "another recorder is writing %s, pid %ld", dir, atol(text));
