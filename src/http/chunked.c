@@ -1,77 +1,103 @@
-// Removes the chunked transfer coding from a body, by llhttp, whatever the head before it looked like.
+// Removes the chunked transfer coding from a body (RFC 9112 section 7.1), as leniently as the node does.
 //
-// The parser is primed with a head of our own, so that it starts where a body starts: a head that llhttp refuses can still
-// have a body that it reads.
+// Not by llhttp: that refuses a blank behind the size, which the node takes, and cannot step over a hole within a chunk.
 #include "chunked.h"
-
-static int on_chunk_header(llhttp_t *p)
-{
-    ((struct chunked *)p->data)->chunk_left = p->content_length;
-    return 0;
-}
-
-static int on_body(llhttp_t *p, const char *at, size_t size)
-{
-    struct chunked *c = p->data;
-    c->chunk_left -= size < c->chunk_left ? size : c->chunk_left;
-    if (!c->filling)
-        c->emit(c->emit_ctx, bytes_of(at, size));
-    return 0;
-}
-
-static int on_message_complete(llhttp_t *p)
-{
-    ((struct chunked *)p->data)->done = true;
-    return HPE_PAUSED;
-}
-
-static const llhttp_settings_t chunked_settings = {
-    .on_chunk_header = on_chunk_header,
-    .on_body = on_body,
-    .on_message_complete = on_message_complete,
-};
 
 void chunked_begin(struct chunked *c)
 {
-    static const char head[] = "PUT / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n";
-    c->chunk_left = 0;
-    c->done = c->filling = false;
-    llhttp_init(&c->parser, HTTP_REQUEST, &chunked_settings);
-    llhttp_set_lenient_headers(&c->parser, 1); // trailers
-#if LLHTTP_VERSION_MAJOR > 9 || (LLHTTP_VERSION_MAJOR == 9 && LLHTTP_VERSION_MINOR >= 1)
-    llhttp_set_lenient_optional_lf_after_cr(&c->parser, 0);
-    llhttp_set_lenient_optional_crlf_after_chunk(&c->parser, 0);
-    llhttp_set_lenient_optional_cr_before_lf(&c->parser, 1);
-    llhttp_set_lenient_spaces_after_chunk_size(&c->parser, 1);
-#endif
-    c->parser.data = c;
-    llhttp_execute(&c->parser, head, sizeof head - 1);
+    *c = (struct chunked){.state = CHUNKED_SIZE};
+}
+
+static int hex_digit(uint8_t byte)
+{
+    if (byte >= '0' && byte <= '9')
+        return byte - '0';
+    byte |= 32;
+    return byte >= 'a' && byte <= 'f' ? byte - 'a' + 10 : -1;
+}
+
+static void size_is_known(struct chunked *c)
+{
+    c->left = c->size;
+    c->state = c->size ? CHUNKED_DATA : CHUNKED_TRAILER;
+    c->size = 0;
+    c->digits = 0;
+}
+
+static enum chunked_verdict take_size_byte(struct chunked *c, uint8_t byte)
+{
+    int digit = hex_digit(byte);
+    if (digit >= 0) {
+        if (c->size > (uint64_t)INT64_MAX >> 4)
+            return CHUNKED_BAD;
+        c->size = c->size << 4 | (unsigned)digit;
+        c->digits = 1;
+        return CHUNKED_MORE;
+    }
+    if (!c->digits)
+        return byte == ' ' || byte == '\t' ? CHUNKED_MORE : CHUNKED_BAD;
+    if (byte == '\n')
+        size_is_known(c);
+    else if (byte == ';' || byte == ' ' || byte == '\t' || byte == '\r')
+        c->state = CHUNKED_EXTENSION;
+    else
+        return CHUNKED_BAD;
+    return CHUNKED_MORE;
+}
+
+// One byte of anything but data.
+static enum chunked_verdict take_byte(struct chunked *c, uint8_t byte)
+{
+    switch (c->state) {
+    case CHUNKED_SIZE:
+        return take_size_byte(c, byte);
+    case CHUNKED_EXTENSION:
+        if (byte == '\n')
+            size_is_known(c);
+        break;
+    case CHUNKED_DELIMITER:
+        if (byte != '\n')
+            return byte == '\r' ? CHUNKED_MORE : CHUNKED_BAD;
+        c->state = CHUNKED_SIZE;
+        break;
+    case CHUNKED_TRAILER:
+    case CHUNKED_TRAILER_CR:
+        if (byte == '\n')
+            return CHUNKED_DONE;
+        c->state = byte == '\r' && c->state == CHUNKED_TRAILER ? CHUNKED_TRAILER_CR : CHUNKED_FIELD;
+        break;
+    case CHUNKED_FIELD:
+        if (byte == '\n')
+            c->state = CHUNKED_TRAILER;
+        break;
+    case CHUNKED_DATA:
+        break;
+    }
+    return CHUNKED_MORE;
+}
+
+void chunked_skip(struct chunked *c, uint64_t size)
+{
+    c->left -= size;
+    if (!c->left)
+        c->state = CHUNKED_DELIMITER;
 }
 
 enum chunked_verdict chunked_feed(struct chunked *c, struct bytes in, void (*emit)(void *ctx, struct bytes), void *ctx, size_t *used)
 {
-    c->emit = emit;
-    c->emit_ctx = ctx;
-    llhttp_errno_t error = llhttp_execute(&c->parser, (const char *)in.at, in.size);
-    *used = in.size;
-    if (error == HPE_OK)
-        return CHUNKED_MORE;
-    const char *stopped = llhttp_get_error_pos(&c->parser);
-    if (stopped)
-        *used = (size_t)((const uint8_t *)stopped - in.at);
-    return c->done ? CHUNKED_DONE : CHUNKED_BAD;
-}
-
-enum chunked_verdict chunked_skip(struct chunked *c, uint64_t size)
-{
-    static const uint8_t filler[64 * 1024];
     enum chunked_verdict verdict = CHUNKED_MORE;
-    c->filling = true;
-    while (size && verdict == CHUNKED_MORE) {
-        size_t n = size < sizeof filler ? (size_t)size : sizeof filler, used;
-        verdict = chunked_feed(c, bytes_of(filler, n), c->emit, c->emit_ctx, &used);
-        size -= n;
+    size_t at = 0;
+    while (at < in.size && verdict == CHUNKED_MORE) {
+        if (c->state != CHUNKED_DATA) {
+            verdict = take_byte(c, in.at[at]);
+            at += verdict != CHUNKED_BAD;
+            continue;
+        }
+        size_t n = c->left < in.size - at ? (size_t)c->left : in.size - at;
+        emit(ctx, bytes_of(in.at + at, n));
+        chunked_skip(c, n);
+        at += n;
     }
-    c->filling = false;
+    *used = at;
     return verdict;
 }

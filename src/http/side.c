@@ -511,9 +511,9 @@ static void gap_in_length(struct conn_state *c, struct side *s, const struct str
 
 static void gap_in_chunks(struct conn_state *c, struct side *s, const struct stream_gap *gap)
 {
-    if (gap->size_bytes <= s->chunked.chunk_left) {
+    if (gap->size_bytes <= s->chunked.left) {
         conn_hole(c, s, gap->size_bytes, false);
-        chunked_result(c, s, chunked_skip(&s->chunked, gap->size_bytes), gap->offset + gap->size_bytes, gap->to_ns);
+        chunked_skip(&s->chunked, gap->size_bytes);
         return;
     }
     conn_hole(c, s, gap->size_bytes, true);
