@@ -145,7 +145,8 @@ static void pack_id(struct packer *p, struct bytes id)
         same++;
     buf_add_varint(&p->column[ID_PREFIX], same);
     buf_add_varint(&p->column[ID_SIZE], id.size - same);
-    buf_add_bytes(&p->column[ID_BYTES], bytes_from(id, same));
+    if (id.size > same)
+        buf_add(&p->column[ID_BYTES], id.at + same, id.size - same);
     p->id = id;
 }
 
