@@ -41,7 +41,7 @@ bool tape_get(struct tape *t, size_t which, uint64_t id, tape_row_fn *fn, void *
 // "4711" or "NAME:4711" -> which, id.
 bool tape_parse_id(struct tape *t, const char *text, size_t *which, uint64_t *id, struct fault *fault);
 
-enum tape_body_state { TAPE_BODY_WHOLE, TAPE_BODY_HOLES, TAPE_BODY_NOT_KEPT, TAPE_BODY_PRUNED, TAPE_BODY_MISSING, TAPE_BODY_DAMAGED };
+enum tape_body_state { TAPE_BODY_WHOLE, TAPE_BODY_HOLES, TAPE_BODY_NOT_KEPT, TAPE_BODY_PRUNED, TAPE_BODY_MISSING, TAPE_BODY_DAMAGED, TAPE_BODY_LOST }; // LOST: the disk did not take it
 // Pieces in order (holes as in body_piece). fn returns false to stop. The state tells what the user may believe.
 typedef bool tape_body_fn(void *ctx, const struct body_piece *piece);
 bool tape_body(struct tape *t, size_t which, uint64_t id, enum body_side side, tape_body_fn *fn, void *ctx, enum tape_body_state *state, struct fault *fault);
@@ -71,6 +71,8 @@ struct tape_gap_row {
     uint64_t bytes, packets;
     struct endpoint client, server; // port 0: none
     int side;
+    uint64_t count;      // of gaps that fell together in this row, at least 1
+    uint64_t rows_lost;  // exchanges the disk refused
 };
 typedef bool tape_gap_fn(void *ctx, const struct tape_gap_row *gap);
 bool tape_gaps(struct tape *t, int64_t since_ns, int64_t until_ns, tape_gap_fn *fn, void *ctx, struct fault *fault);

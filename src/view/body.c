@@ -9,7 +9,7 @@ enum { HEX_BYTES_MAX = 512, ARENA_BYTES_MAX = 256 << 20 };
 
 const char *body_state_name(enum tape_body_state state)
 {
-    static const char *const names[] = {"whole", "holes", "not_kept", "pruned", "missing", "damaged"};
+    static const char *const names[] = {"whole", "holes", "not_kept", "pruned", "missing", "damaged", "lost"};
     return names[state];
 }
 
@@ -18,6 +18,7 @@ const char *body_state_text(enum tape_body_state state)
     static const char *const texts[] = {
         "", "bytes of it were not seen", "not kept, as the recorder was told", "dropped since, to save space",
         "its body file is not there", "its body file is damaged",
+        "it could not be stored: the disk was full, or the power went",
     };
     return texts[state];
 }
@@ -51,7 +52,7 @@ bool body_piece_add(void *body_text, const struct body_piece *piece)
     return !b->failed;
 }
 
-void body_fini(struct body_text *b)
+void body_text_fini(struct body_text *b)
 {
     buf_fini(&b->bytes);
     mem_free(b->holes);

@@ -18,7 +18,7 @@ struct body_text {
 };
 
 bool body_piece_add(void *body_text, const struct body_piece *piece); // a tape_body_fn; collects
-void body_fini(struct body_text *b);
+void body_text_fini(struct body_text *b);
 // Printed with every line indented; says what is not there, and why.
 void body_print(struct out *o, const struct body_text *b, enum tape_body_state state, bool truncated, int indent);
 const char *body_state_text(enum tape_body_state state);

@@ -21,9 +21,9 @@ static void cell_endpoint(struct table_cells *c, const struct endpoint *e)
 
 bool gaps_print(struct out *out, const char *const *names, const struct tape_gap_row *gaps, size_t count, enum table_format format)
 {
-    static const char *const heads[] = {"from", "to", "cause", "bytes", "packets", "client", "server", "side", "tape"};
+    static const char *const heads[] = {"from", "to", "cause", "bytes", "packets", "client", "server", "side", "count", "rows_lost", "tape"};
     static const char *const sides[] = {"client", "server"};
-    struct table *t = table_open(out, format, heads, names ? 9 : 8);
+    struct table *t = table_open(out, format, heads, names ? 11 : 10);
     struct table_cells c = {0};
     if (!t)
         return false;
@@ -41,6 +41,8 @@ bool gaps_print(struct out *out, const char *const *names, const struct tape_gap
             table_cell_format(&c, TABLE_STRING, "%s", sides[g->side]);
         else
             table_cell_null(&c);
+        table_cell_format(&c, TABLE_INTEGER, "%llu", (unsigned long long)(g->count ? g->count : 1));
+        table_cell_format(&c, TABLE_INTEGER, "%llu", (unsigned long long)g->rows_lost);
         if (names)
             table_cell_text(&c, bytes_of_text(names[g->tape]));
         ok = table_cells_row(t, &c);

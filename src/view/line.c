@@ -223,11 +223,11 @@ void line_gap_add(struct line_gap *sum, const struct tape_gap_row *gap)
         sum->from_ns = gap->from_ns;
     if (!sum->count || gap->to_ns > sum->to_ns)
         sum->to_ns = gap->to_ns;
-    sum->count++;
+    sum->count += gap->count ? gap->count : 1;
     sum->bytes += gap->bytes;
     sum->packets += gap->packets;
     if ((unsigned)gap->cause < GAP_CAUSES)
-        sum->by_cause[gap->cause]++;
+        sum->by_cause[gap->cause] += gap->count ? gap->count : 1;
 }
 
 bool line_gap(struct line_state *l, const struct line_gap *sum)

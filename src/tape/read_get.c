@@ -1,0 +1,84 @@
+// One exchange by its id: found in the segment that holds it, or told why it is not there.
+#include "select.h"
+
+#include "../base/diag.h"
+
+static struct raw_row *find_in(struct reel *r, struct reel_segment *s, uint64_t id)
+{
+    struct open_segment *o = segment_pin(r, s);
+    if (!o)
+        return NULL;
+    sqlite3_reset(o->rows);
+    sqlite3_bind_int64(o->rows, 1, (int64_t)id);
+    sqlite3_bind_int64(o->rows, 2, (int64_t)id + 1);
+    struct raw_row *raw = sqlite3_step(o->rows) == SQLITE_ROW ? row_read(r, s) : NULL;
+    sqlite3_reset(o->rows);
+    if (!raw)
+        segment_unpin(r, s);
+    return raw;
+}
+
+struct raw_row *row_find(struct reel *r, uint64_t id)
+{
+    for (size_t i = r->count; i-- > 0;) {
+        struct reel_segment *s = &r->segments[i];
+        if (!s->log_here || (s->listed && (!s->rows || id < s->first_x || id > s->last_x)))
+            continue;
+        struct raw_row *raw = find_in(r, s, id);
+        if (raw)
+            return raw;
+    }
+    return NULL;
+}
+
+void row_free(struct raw_row *raw)
+{
+    if (!raw)
+        return;
+    segment_unpin(raw->reel, raw->segment);
+    mem_free(raw);
+}
+
+// Ids that a tape no longer holds lie within a dropped segment, or between kept ones beside a dropped one.
+static bool absent(struct reel *r, uint64_t id, struct fault *fault)
+{
+    uint64_t newest = 0;
+    const struct reel_segment *gone = NULL;
+    for (size_t i = 0; i < r->count; i++) {
+        const struct reel_segment *s = &r->segments[i];
+        if (s->log_gone_us && s->rows && id >= s->first_x && id <= s->last_x)
+            gone = s;
+        if (s->listed && s->last_x > newest)
+            newest = s->last_x;
+        if (!s->listed)
+            newest = UINT64_MAX;
+        if (!s->log_here && !s->log_gone_us && id >= s->first_x && id <= s->last_x)
+            return fault_user(fault, "exchange %llu is not readable: segment %s, which holds its id, is missing from tape %s", (unsigned long long)id, s->name, r->name);
+        if (s->state == SEGMENT_BAD && (!s->listed || (id >= s->first_x && id <= s->last_x)))
+            return fault_user(fault, "exchange %llu is not readable: segment %s of tape %s, which may hold it, is damaged", (unsigned long long)id, s->name, r->name);
+    }
+    if (gone)
+        return fault_user(fault, "exchange %llu is no longer on tape %s: segment %s was dropped (%s)", (unsigned long long)id, r->name, gone->name,
+                          gone->log_gone_why ? gone->log_gone_why : "no reason told");
+    if (newest != UINT64_MAX && id > newest)
+        return fault_user(fault, "exchange %llu was never recorded on tape %s: its last one is %llu", (unsigned long long)id, r->name, (unsigned long long)newest);
+    return fault_user(fault, "exchange %llu was never recorded on tape %s; see 'estape log'", (unsigned long long)id, r->name);
+}
+
+bool tape_get(struct tape *t, size_t which, uint64_t id, tape_row_fn *fn, void *ctx, struct fault *fault)
+{
+    struct reel *r = &t->reels[which];
+    struct row_scratch scratch = {0};
+    struct tape_row row;
+    if (!reel_load_lates(r))
+        return fault_memory(fault);
+    struct raw_row *raw = row_find(r, id);
+    if (!raw)
+        return absent(r, id, fault);
+    bool ok = row_join(raw, &scratch, &row);
+    if (ok && fn)
+        fn(ctx, &row);
+    row_free(raw);
+    row_scratch_fini(&scratch);
+    return ok || fault_memory(fault);
+}

@@ -1,0 +1,65 @@
+// Inside of selecting: stored rows, conditions on them, and the walk over segments that gives them in order of time.
+#pragma once
+#include "read_inner.h"
+
+// ---- rows (select_row.c) --------------------------------------------------------------------------------------------
+struct raw_row {               // a row of table x, not yet joined
+    struct reel *reel;
+    struct reel_segment *segment; // pinned
+    int64_t time_us, dur_us;   // dur -1: unknown
+    uint64_t id;
+    int64_t conn, call, word, tally, took, hits, req, resp, req_bytes, resp_bytes, seq;
+    uint64_t also_at;
+    bool dropped;              // another tap tells it better
+    bool word_known;
+    uint32_t var_size, oid_size;
+    struct raw_row *next_twin; // same key in the table of twins
+    char text[];
+};
+struct raw_row *row_read(struct reel *r, struct reel_segment *s); // of the row s->open->rows stands on; NULL: memory out
+// Joins a row. Everything borrowed lives until the next call with the same scratch, or until the segment is unpinned.
+struct row_scratch { struct buf path; struct exchange_index *indices; size_t index_room; char trace[56]; struct buf texts; };
+bool row_join(struct raw_row *raw, struct row_scratch *scratch, struct tape_row *row); // false: memory out
+void row_scratch_fini(struct row_scratch *s);
+
+// The stored row of one exchange, its segment pinned; NULL: not there. row_free unpins and frees.
+struct raw_row *row_find(struct reel *r, uint64_t id);
+void row_free(struct raw_row *raw);
+
+// ---- conditions (select_filter.c) -----------------------------------------------------------------------------------
+struct matcher;
+struct matcher *matcher_open(const struct tape_filter *filter, struct fault *fault); // borrows the filter
+void matcher_close(struct matcher *m);
+const struct tape_filter *matcher_filter(const struct matcher *m);
+// What dictionaries can tell. NULL lists match everything.
+bool matcher_has_calls(const struct matcher *m);    // some condition rests on who, shape or scope
+bool matcher_has_client(const struct matcher *m);
+bool matcher_who(const struct matcher *m, const struct who_info *who);
+bool matcher_shape(const struct matcher *m, const struct shape_info *shape, bool outcome_final);
+bool matcher_name(const struct matcher *m, struct bytes name);       // an index by itself
+bool matcher_needs_names(const struct matcher *m);
+bool matcher_ip(const struct matcher *m, const uint8_t ip[16]);      // some port of this address may match
+bool matcher_forwarded(const struct matcher *m, struct bytes forwarded_for);
+bool matcher_row(const struct matcher *m, const struct tape_row *row); // everything
+bool matcher_word(const struct matcher *m, const char *what, struct bytes word); // of a segment's summary: may rows with it match?
+
+// ---- plans (select_plan.c) ------------------------------------------------------------------------------------------
+struct plan_bucket {
+    int64_t id;         // holds ids id << FORMAT_BUCKET_SHIFT ...
+    int64_t lo_us, hi_us;
+};
+struct plan {
+    struct plan_bucket *buckets; // those that can hold a match, in order of lo (forward) or of hi, latest first (backward)
+    size_t count;
+    struct nummap *calls;        // calls that can match; NULL: any
+};
+bool plan_skips(const struct matcher *m, struct reel *r, struct reel_segment *s); // nothing in it can match: known without opening it
+bool plan_make(const struct matcher *m, struct reel *r, struct reel_segment *s, bool backward, struct plan *plan); // false: memory out, or damage (told)
+void plan_fini(struct plan *plan);
+
+// ---- iteration (select.c) -------------------------------------------------------------------------------------------
+struct selection;
+struct selection *selection_open(struct tape *t, const struct tape_filter *filter, struct fault *fault);
+// 1: a row, 0: the end, -1: fault. The row is valid until the next call.
+int selection_next(struct selection *s, const struct tape_row **row, struct fault *fault);
+void selection_close(struct selection *s);
