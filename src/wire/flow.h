@@ -8,6 +8,8 @@ enum {
     FLOW_SETTLE = 16,  // packets of the connection after which nothing displaced is expected any more
 };
 
+#define FLOW_NOWHERE INT64_MIN // while joining: an offset that nothing told yet
+
 // A segment, or the new part of one, that waits: for a hole before it, or for what it acknowledges.
 struct held {
     struct held *prev, *next;

@@ -273,9 +273,8 @@ static void turn_ring(struct flow *f, int side, const struct segment *seg)
 // ---- joining --------------------------------------------------------------------------------------------------------
 
 // Where this side's stream begins: its SYN says; else the lowest that was sent or acknowledged.
-static int64_t beginning(const struct flow *f, const struct half *h)
+static int64_t beginning(const struct half *h)
 {
-    (void)f;
     if (h->syn)
         return 0;
     int64_t at = least(h->join_payload, h->join_ack);
@@ -284,12 +283,18 @@ static int64_t beginning(const struct flow *f, const struct half *h)
     return at != NONE ? at : h->join_other;
 }
 
+static void move(int64_t *at, int64_t by)
+{
+    if (*at != FLOW_NOWHERE)
+        *at -= by;
+}
+
 static void move_origin(struct half *h, int64_t by)
 {
     h->base_seq += (uint32_t)by;
-    h->high = most(h->high - by, 0);
-    h->claim = most(h->claim - by, 0);
-    h->settled = most(h->settled - by, 0);
+    move(&h->high, by);
+    move(&h->claim, by);
+    move(&h->settled, by);
     h->fin_at -= by;
     for (struct held *p = h->head; p; p = p->next)
         p->at -= by;
@@ -300,12 +305,17 @@ static void end_join(struct streams *s, struct flow *f)
     f->joining = false;
     for (int side = 0; side < 2; side++) {
         struct half *h = &f->half[side];
-        if (!h->known)
+        if (!h->known) {
+            h->high = h->claim = h->settled = 0;
             continue;
-        int64_t at = beginning(f, h);
+        }
+        int64_t at = beginning(h);
         if (at != NONE && at != 0)
             move_origin(h, at);
         h->next = 0;
+        h->high = most(h->high, 0);
+        h->claim = most(h->claim, 0);
+        h->settled = most(h->settled, 0);
         f->conn.first_seq[side] = h->base_seq;
         f->conn.syn[side] = h->syn;
         if (f->conn.ack_known[side])
@@ -758,13 +768,17 @@ void stream_close(struct streams *s, struct flow *f, enum stream_end how, int64_
         end_join(s, f);
     f->closed = true;
     f->closed_by_rst = how == END_RST;
+    if (how == END_INPUT && f->half[0].fin && f->half[1].fin)
+        how = END_FIN; // only the wait for late packets was cut short
     f->conn.last_ns = most(f->conn.last_ns, 0);
     s->stats->conns_one_sided += !(f->conn.seen[0] && f->conn.seen[1]);
     if (silent)
         return;
     flush(s, f, how == END_EVICTED ? GAP_EVICTED : GAP_END);
-    for (int side = 0; side < 2; side++)
-        give_end(s, f, side, f->half[side].fin ? END_FIN : how, time_ns);
+    // Whose reset it was, ends first: so the receiver knows who broke off.
+    int first = f->rst_side >= 0 ? f->rst_side : 0;
+    give_end(s, f, first, f->half[first].fin ? END_FIN : how, time_ns);
+    give_end(s, f, !first, f->half[!first].fin ? END_FIN : how, time_ns);
     s->sink->close(s->sink->ctx, f->state, how, time_ns);
     f->state = NULL;
 }

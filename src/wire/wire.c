@@ -114,8 +114,11 @@ static struct flow *new_flow(struct wire *w, uint64_t hash, const struct segment
     f->conn.first_ns = f->conn.last_ns = seg->time_ns;
     f->joining = true;
     f->rst_side = -1;
-    for (int side = 0; side < 2; side++)
-        f->half[side].join_payload = f->half[side].join_ack = f->half[side].join_other = INT64_MAX;
+    for (int side = 0; side < 2; side++) {
+        struct half *h = &f->half[side];
+        h->join_payload = h->join_ack = h->join_other = INT64_MAX;
+        h->high = h->claim = h->settled = FLOW_NOWHERE;
+    }
     w->stats.conns_seen++;
     return f;
 }
