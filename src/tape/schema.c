@@ -147,5 +147,5 @@ const char format_alerts_sql[] =
 
 const char format_journal_sql[] =
     "CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;"
-    // Items [first, last] of an exchange that the target acknowledged.
-    "CREATE TABLE done(x INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL, PRIMARY KEY(x, first)) WITHOUT ROWID;";
+    // One row per document and epoch of a replay: how far it came on the target. state: enum journal_state.
+    "CREATE TABLE doc(key INTEGER PRIMARY KEY, state INTEGER NOT NULL, seq_no, primary_term, version, steps INTEGER NOT NULL) WITHOUT ROWID;";
