@@ -77,6 +77,7 @@ void body_hole(struct body *b, struct decoder_shelf *shelf, const struct body_ou
         drop_decoder(b, shelf);
         unknown = true;
     }
+    b->out_bytes += size;
     b->wire_bytes += size;
     b->missing_bytes += size;
     b->truncated = true;

@@ -10,7 +10,7 @@ struct body_out {
 struct body {
     enum body_coding coding;
     struct decoder *decoder;  // NULL: identity, or undecodable
-    uint64_t wire_bytes, missing_bytes, out_bytes;
+    uint64_t wire_bytes, missing_bytes, out_bytes; // out: how far it has been told, holes counted in
     bool open, undecodable, truncated;
 };
 

@@ -282,7 +282,8 @@ static bool take_request_line(struct head *head, struct bytes line, bool whole)
         head->target = trim(bytes_of(rest.at, last));
         return head->target.size > 0;
     }
-    // A cut line may end within the version: no target of this kind holds a blank.
+    // A cut line may end within the version, and then nothing says that it was another than 1.1.
+    head->version_minor = !whole;
     const uint8_t *blank = memchr(rest.at, ' ', rest.size);
     head->target = !whole && blank ? bytes_of(rest.at, (size_t)(blank - rest.at)) : rest;
     return true;

@@ -84,11 +84,9 @@ static struct pending *next_real(struct pending *p, const struct pair_place *a)
 static struct pending *past_phantom(struct pending *phantom, const struct pair_place *a)
 {
     struct pending *p = next_real(phantom, a);
-    if (!p)
-        return NULL;
-    if (!p->ack_known)
-        return p;
-    return p->ack > phantom->ack ? p : NULL;
+    while (p && p->ack_known && p->ack <= phantom->ack)
+        p = next_real(p, a);
+    return p;
 }
 
 // The newest group that can be meant; NULL: nobody's acknowledgement is known.
@@ -122,8 +120,11 @@ struct pending *pair_pick(struct pair_queue *q, const struct pair_place *place)
         picked = pick_in_doubt(q, first, place);
     else
         picked = first->phantom ? past_phantom(first, place) : first;
-    if (!picked)
+    if (!picked) {
+        for (struct pending *p = first; p; p = next_eligible(p->next, place))
+            p->doubtful = true;
         return NULL;
+    }
     q->doubt = false;
     for (struct pending *p = q->first; p != picked; p = p->next)
         if (p->answer == ANSWER_NONE)
@@ -158,7 +159,7 @@ enum exchange_fate pair_fate(const struct pair_queue *q, const struct pending *p
     int server = !death->client;
     if (p->answer != ANSWER_NONE)
         return FATE_ANSWERED;
-    if (p->passed)
+    if (p->passed || p->doubtful)
         return FATE_ANSWER_LOST;
     if (!p->complete && !p->lost_bytes)
         return died ? FATE_INCOMPLETE : death->how == END_INPUT ? FATE_OPEN : FATE_ANSWER_LOST;

@@ -21,6 +21,7 @@ struct pending {
     bool complete;           // it ended as its framing says
     bool lost_bytes;         // we lost bytes of it: that it did not end is our doing
     bool expects_continue, continued;
+    bool doubtful;           // an answer came that may have been its own
     bool passed;             // an answer to a later request has come
     enum pair_method method;
     enum pair_answer answer;

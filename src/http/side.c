@@ -69,12 +69,11 @@ static enum start_verdict judge(struct side *s, struct bytes b, enum opaque_kind
     enum start_verdict other = s->wants == HEAD_NONE ? sniff_opaque(b, opaque) : START_NO;
     s->care = care;
     s->found = HEAD_NONE;
-    if (other == START_YES)
-        return START_YES;
+    if (other != START_NO) // an HTTP/2 preface looks like a request line until it is whole
+        return other;
     if (response == START_YES || request == START_YES)
         s->found = response == START_YES ? HEAD_RESPONSE : HEAD_REQUEST;
-    enum start_verdict best = request > response ? request : response;
-    return best > other ? best : other;
+    return request > response ? request : response;
 }
 
 // A head begins with what is held, of which the last `added` bytes are given back to the piece. Returns bytes taken of those.

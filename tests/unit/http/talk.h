@@ -42,6 +42,7 @@ struct talk_options {
     bool server_first;  // the server's packets were seen first: it is SIDE_A
     bool no_acks;       // acknowledgements are not known
     bool whole_only;    // segment borders mean something here: do not cut
+    unsigned long failing; // this and all later allocations inside http fail; 0: none
 };
 
 struct talk {
