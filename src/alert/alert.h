@@ -22,7 +22,7 @@ bool rules_add_text(struct rules *r, const char *file, struct bytes text, rules_
 bool rules_disable(struct rules *r, const char *id_or_name_pattern);
 bool rules_seal(struct rules *r, rules_finding_fn *finding, void *ctx, struct fault *fault); // resolves correlations, builds the index by api, verb and field
 size_t rules_count(const struct rules *r);
-struct rule_view { const char *id, *name, *title, *description, *level, *file, *status; const char *const *tags; size_t tag_count; int line; bool correlation, enabled; struct bytes source; };
+struct rule_view { const char *id, *name, *title, *description, *level, *file, *status; const char *const *tags; size_t tag_count; int line; bool correlation, enabled, refused, builtin; struct bytes source; };
 bool rules_view(const struct rules *r, size_t which, struct rule_view *view);
 void rules_close(struct rules *r);
 
@@ -35,7 +35,7 @@ struct alert {
     const char *rule, *title;
     bool attempt;              // told before the outcome is known
     bool outcome;              // second word on an alert told as an attempt
-    bool grouped;              // a repeat: counted into the first of its kind, told in the summary
+    bool grouped;              // a summary of repeats that were counted into the first of their kind
     struct bytes text;         // for a woken person, one paragraph
     struct bytes json;         // the alert as `alerts --json` and sinks give it
 };
@@ -55,6 +55,10 @@ void alert_ops(struct alerter *a, const struct op *ops, size_t count);
 void alert_gap(struct alerter *a, const struct stream_gap *gap);
 void alert_own(struct alerter *a, int64_t time_ns, const char *kind, const char *text); // the recorder about itself: kernel_loss, lag, disk, device_gone, silence, restart, clock_jump, sink_dead
 void alert_tick(struct alerter *a, int64_t now_ns);
+void alert_finish(struct alerter *a);                                // no more input: summaries and windows that wait are told
+struct alert_stats { uint64_t events, evaluated, matched, raised, grouped, regex_limited, state_evicted; };
+void alert_stats(const struct alerter *a, struct alert_stats *stats);
+int64_t alert_memory_ns(const struct rules *rules);                  // how much of the tape before now a rebuild needs
 void alert_rebuild_begin(struct alerter *a);                         // what follows comes from the tape: state is built, nothing is raised
 void alert_rebuild_end(struct alerter *a);
 void alert_close(struct alerter *a);

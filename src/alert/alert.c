@@ -1,0 +1,544 @@
+// Runs the rules over what passes and raises alerts: attempts, outcomes, repeats, correlations, the recorder's own troubles.
+//
+//   exchange -> candidates by index -> detection -> alert, and into the correlations that count the rule
+//
+// 1. An alert told at the attempt has the same id when its outcome is told; the outcome is told even if the rule, seeing the
+//    answer, would not match any more.
+// 2. A correlation counts an exchange once: at the attempt where the request says enough, else with the answer.
+// 3. The first of a kind and every critical alert are told at once. Repeats of a kind (rule, who, from where; for level high
+//    also: on what) within the grouping time are counted and told in a summary.
+// 4. While rebuilding everything is learnt and nothing is told.
+#include "alert.h"
+
+#include "baseline.h"
+#include "correlate.h"
+#include "text.h"
+
+#include <stdio.h>
+
+enum { PENDING_MAX = 65536, OPS_PENDING_MAX = 65536, KINDS_MAX = 65536, RULES_PER_EXCHANGE_MAX = 32 };
+#define GROUPING_NS (300 * WHEN_NS_PER_S)
+#define MEMORY_BEFORE_NS (600 * WHEN_NS_PER_S) // what "takes writes" looks back
+
+// What was matched at an exchange's attempt.
+struct pending {
+    size_t count;
+    struct {
+        struct rule *rule;
+        bool told, fed;
+    } rules[RULES_PER_EXCHANGE_MAX];
+};
+
+// A kind of alert that was told; its repeats are counted.
+struct kind {
+    struct rule *rule;
+    int64_t first_ns, last_ns;
+    uint64_t repeats, last_exchange;
+    char *who;
+};
+
+struct alerter {
+    struct alert_settings settings;
+    char *tape_hint;
+    struct rules *rules;
+    alert_fn *fn;
+    void *ctx;
+    struct event event;
+    struct matcher matcher;
+    struct baseline *baseline;
+    struct correlator *correlator;
+    struct rule_list candidates;
+    uint32_t *marks, mark;
+    struct nummap *pending, *ops, *kinds;
+    struct op_counts *ops_now;     // of ops_exchange
+    uint64_t ops_exchange;
+    struct buf text, json;
+    bool rebuilding;
+    int64_t now_ns, ticked_ns, told_overflow_ns;
+    uint64_t told_overflow;
+    struct alert_stats stats;
+};
+
+static void on_fired(void *ctx, const struct fired *f);
+
+struct alerter *alert_open(const struct alert_settings *settings, struct rules *rules, alert_fn *fn, void *ctx)
+{
+    struct alerter *a = mem_zero(1, sizeof *a);
+    if (!a)
+        return NULL;
+    const char *hint = settings->tape_hint ? settings->tape_hint : "";
+    size_t state = settings->state_bytes_max ? settings->state_bytes_max : 64u << 20;
+    a->settings = *settings;
+    a->rules = rules;
+    a->fn = fn;
+    a->ctx = ctx;
+    a->now_ns = a->ticked_ns = a->told_overflow_ns = WHEN_UNKNOWN;
+    event_init(&a->event);
+    a->tape_hint = mem_text_copy(hint, strlen(hint));
+    a->baseline = baseline_open(state / 4);
+    a->correlator = correlator_open(rules, state / 2, on_fired, a);
+    a->candidates.at = mem_zero(rules->all.count + 1, sizeof(struct rule *));
+    a->marks = mem_zero(rules->all.count + 1, sizeof *a->marks);
+    a->pending = nummap_open();
+    a->ops = nummap_open();
+    a->kinds = nummap_open();
+    if (a->tape_hint && a->baseline && a->correlator && a->candidates.at && a->marks && a->pending && a->ops && a->kinds)
+        return a;
+    alert_close(a);
+    return NULL;
+}
+
+static void close_map(struct nummap *m, bool kinds)
+{
+    size_t at = 0;
+    uint64_t key;
+    union map_value *v;
+    while (m && nummap_next(m, &at, &key, &v)) {
+        if (kinds && v->ptr)
+            mem_free(((struct kind *)v->ptr)->who);
+        mem_free(v->ptr);
+    }
+    if (m)
+        nummap_close(m);
+}
+
+void alert_close(struct alerter *a)
+{
+    if (!a)
+        return;
+    close_map(a->pending, false);
+    close_map(a->ops, false);
+    close_map(a->kinds, true);
+    if (a->correlator)
+        correlator_close(a->correlator);
+    baseline_close(a->baseline);
+    event_fini(&a->event);
+    matcher_fini(&a->matcher);
+    buf_fini(&a->text);
+    buf_fini(&a->json);
+    mem_free(a->candidates.at);
+    mem_free(a->marks);
+    mem_free(a->tape_hint);
+    mem_free(a);
+}
+
+// ---- telling ----------------------------------------------------------------------------------------------------------
+
+static void make_id(char id[33], const struct rule *rule, struct bytes what, uint64_t a, int64_t b)
+{
+    const char *name = rule ? rule->id ? rule->id : rule->title : "recorder";
+    uint64_t parts[] = {map_hash(bytes_of_text(name), 0), rule ? rule->version : 0, map_hash(what, 0), a, (uint64_t)b};
+    uint64_t high = map_hash(bytes_of(parts, sizeof parts), 1), low = map_hash(bytes_of(parts, sizeof parts), 2);
+    snprintf(id, 33, "%016llx%016llx", (unsigned long long)high, (unsigned long long)low);
+}
+
+static void tell(struct alerter *a, struct telling *t)
+{
+    if (a->rebuilding)
+        return;
+    t->tape_hint = a->tape_hint;
+    buf_clear(&a->text);
+    buf_clear(&a->json);
+    telling_text(t, &a->text);
+    telling_json(t, buf_view(&a->text), &a->json);
+    struct alert alert = {
+        .time_ns = t->time_ns, .exchange = t->exchange, .level = t->level, .title = t->title, .attempt = t->attempt, .outcome = t->outcome,
+        .grouped = t->repeats > 0, .text = buf_view(&a->text), .json = buf_view(&a->json),
+    };
+    char own[64] = "recorder.";
+    if (!t->rule)
+        strncat(own, t->kind, sizeof own - strlen(own) - 1);
+    alert.rule = t->rule ? t->rule->name ? t->rule->name : t->rule->id ? t->rule->id : t->rule->title : own;
+    memcpy(alert.id, t->id, sizeof alert.id);
+    a->stats.raised++;
+    a->fn(a->ctx, &alert);
+}
+
+// ---- grouping ---------------------------------------------------------------------------------------------------------
+
+static uint64_t kind_key(const struct rule *rule, const struct exchange *x)
+{
+    uint64_t key = (uint64_t)rule->number * UINT64_C(0x9e3779b97f4a7c15);
+    key ^= map_hash(x->principal, 11) + map_hash(bytes_of(x->client.ip, 16), 12);
+    for (size_t i = 0; rule->level >= ALERT_HIGH && i < x->target_count; i++)
+        key = key * 31 + map_hash(x->targets[i], 13);
+    return key;
+}
+
+static void tell_summary(struct alerter *a, struct kind *k)
+{
+    char id[33];
+    make_id(id, k->rule, bytes_of_text(k->who), (uint64_t)k->first_ns, k->last_ns);
+    struct bytes who = bytes_of_text(k->who);
+    struct telling t = {.rule = k->rule, .level = k->rule->level, .title = k->rule->title, .id = id, .time_ns = k->last_ns,
+                        .exchange = k->last_exchange, .own_text = who, .repeats = k->repeats, .repeats_from_ns = k->first_ns};
+    tell(a, &t);
+    k->first_ns = k->last_ns;
+    k->repeats = 0;
+}
+
+// The first of its kind (or a kind forgotten) is told; a repeat is counted.
+static bool is_first(struct alerter *a, struct rule *rule, struct event *e)
+{
+    const struct exchange *x = e->x;
+    bool fresh = false;
+    if (rule->level == ALERT_CRITICAL)
+        return true;
+    uint64_t key = kind_key(rule, x);
+    if (nummap_count(a->kinds) >= KINDS_MAX && !nummap_find(a->kinds, key))
+        return true; // too many kinds to remember: told rather than hidden
+    union map_value *v = nummap_put(a->kinds, key, &fresh);
+    if (!v)
+        return true;
+    struct kind *k = v->ptr;
+    if (!k) {
+        k = mem_zero(1, sizeof *k);
+        struct buf who = {0};
+        buf_add_text(&who, "by ");
+        text_add_safe(&who, x->principal.size ? x->principal : bytes_of_text("an anonymous caller"), 160);
+        buf_format(&who, " from %s", event_client_ip(e));
+        if (k)
+            k->who = mem_text_copy(who.at, who.size);
+        buf_fini(&who);
+        if (!k || !k->who) {
+            mem_free(k);
+            nummap_drop(a->kinds, key);
+            return true;
+        }
+        k->rule = rule;
+        k->first_ns = k->last_ns = x->time_ns;
+        v->ptr = k;
+        return true;
+    }
+    if (x->time_ns - k->first_ns > GROUPING_NS) {
+        if (k->repeats)
+            tell_summary(a, k);
+        bool quiet = x->time_ns - k->last_ns > GROUPING_NS;
+        k->first_ns = k->last_ns = x->time_ns;
+        if (quiet)
+            return true;
+    }
+    k->last_ns = x->time_ns > k->last_ns ? x->time_ns : k->last_ns;
+    k->last_exchange = x->id;
+    k->repeats++;
+    a->stats.grouped++;
+    return false;
+}
+
+static void end_kinds(struct alerter *a, int64_t now_ns, bool all)
+{
+    size_t at = 0, gone = 0;
+    uint64_t key, drop[256];
+    union map_value *v;
+    while (nummap_next(a->kinds, &at, &key, &v)) {
+        struct kind *k = v->ptr;
+        if (!k || (!all && now_ns - k->first_ns <= GROUPING_NS))
+            continue;
+        if (k->repeats)
+            tell_summary(a, k);
+        else if (gone < sizeof drop / sizeof *drop && now_ns - k->last_ns > GROUPING_NS)
+            drop[gone++] = key;
+    }
+    for (size_t i = 0; i < gone; i++) {
+        struct kind *k = nummap_find(a->kinds, drop[i])->ptr;
+        mem_free(k->who);
+        mem_free(k);
+        nummap_drop(a->kinds, drop[i]);
+    }
+}
+
+// ---- exchanges --------------------------------------------------------------------------------------------------------
+
+static void raise_alert(struct alerter *a, struct rule *rule, bool attempt, bool outcome)
+{
+    const struct exchange *x = a->event.x;
+    char id[33];
+    make_id(id, rule, (struct bytes){0}, x->id, x->time_ns);
+    struct telling t = {.rule = rule, .level = rule->level, .title = rule->title, .id = id, .time_ns = x->time_ns, .exchange = x->id,
+                        .event = &a->event, .attempt = attempt, .outcome = outcome};
+    tell(a, &t);
+}
+
+static void on_fired(void *ctx, const struct fired *f)
+{
+    struct alerter *a = ctx;
+    a->stats.matched++;
+    if (!f->rule->enabled || f->rule->silent)
+        return;
+    char id[33];
+    make_id(id, f->rule, f->group, 0, f->first_ns);
+    struct telling t = {.rule = f->rule, .level = f->rule->level, .title = f->rule->title, .id = id, .time_ns = f->time_ns,
+                        .exchange = f->exchange, .event = f->live ? &a->event : NULL, .fired = f, .attempt = f->live && a->event.attempt};
+    tell(a, &t);
+}
+
+static struct pending *pending_of(struct alerter *a, uint64_t id)
+{
+    union map_value *v = nummap_find(a->pending, id);
+    return v ? v->ptr : NULL;
+}
+
+static size_t place_in(const struct pending *p, const struct rule *rule)
+{
+    size_t i = 0;
+    while (p && i < p->count && p->rules[i].rule != rule)
+        i++;
+    return p && i < p->count ? i : SIZE_MAX;
+}
+
+static void find_candidates(struct alerter *a)
+{
+    if (++a->mark == 0) {
+        memset(a->marks, 0, (a->rules->all.count + 1) * sizeof *a->marks);
+        a->mark = 1;
+    }
+    index_candidates(a->rules, &a->event, &a->candidates, a->marks, a->mark);
+}
+
+// Every rule that matches, with what to do about it. The event is set.
+static void run_rules(struct alerter *a, struct pending *p, void (*matched)(struct alerter *, struct pending *, struct rule *))
+{
+    bool own = a->event.x->flags & EXCHANGE_OWN;
+    a->stats.events++;
+    find_candidates(a);
+    for (size_t i = 0; i < a->candidates.count; i++) {
+        struct rule *rule = a->candidates.at[i];
+        if (own && !rule->sees_own)
+            continue;
+        a->stats.evaluated++;
+        if (!expr_match(&a->matcher, rule->expr, &a->event))
+            continue;
+        a->stats.matched++;
+        matched(a, p, rule);
+    }
+}
+
+static bool alone(const struct rule *rule)
+{
+    return rule->enabled && !rule->silent;
+}
+
+static bool feed_ready(struct alerter *a, struct rule *rule)
+{
+    bool ready = rule->feed_count > 0;
+    for (size_t i = 0; i < rule->feed_count; i++)
+        ready &= correlator_wants(a->correlator, &rule->feeds[i], &a->event);
+    return ready;
+}
+
+static void matched_attempt(struct alerter *a, struct pending *p, struct rule *rule)
+{
+    if (p->count == RULES_PER_EXCHANGE_MAX)
+        return;
+    bool told = alone(rule) && is_first(a, rule, &a->event), fed = feed_ready(a, rule);
+    p->rules[p->count].rule = rule;
+    p->rules[p->count].told = told || !alone(rule);
+    p->rules[p->count++].fed = fed;
+    if (told)
+        raise_alert(a, rule, true, false);
+    if (fed)
+        correlator_feed(a->correlator, rule, &a->event);
+}
+
+static void matched_done(struct alerter *a, struct pending *p, struct rule *rule)
+{
+    size_t at = place_in(p, rule);
+    if (alone(rule) && at == SIZE_MAX && is_first(a, rule, &a->event))
+        raise_alert(a, rule, false, false);
+    if (rule->feed_count && (at == SIZE_MAX || !p->rules[at].fed))
+        correlator_feed(a->correlator, rule, &a->event);
+}
+
+static void see_time(struct alerter *a, int64_t time_ns)
+{
+    if (time_ns > a->now_ns)
+        a->now_ns = time_ns;
+}
+
+static void set_event(struct alerter *a, const struct exchange *x, bool attempt)
+{
+    union map_value *ops = attempt ? NULL : nummap_find(a->ops, x->id);
+    event_set(&a->event, x, attempt, ops ? ops->ptr : NULL, a->baseline);
+    see_time(a, x->time_ns);
+}
+
+void alert_attempt(struct alerter *a, const struct exchange *x)
+{
+    struct pending found = {0};
+    set_event(a, x, true);
+    run_rules(a, &found, matched_attempt);
+    if (x->flags & EXCHANGE_WRITE)
+        baseline_write(a->baseline, x);
+    if (!found.count)
+        return;
+    size_t size = offsetof(struct pending, rules) + found.count * sizeof found.rules[0];
+    struct pending *kept = nummap_count(a->pending) < PENDING_MAX ? mem_alloc(size) : NULL;
+    union map_value *v = kept ? nummap_put(a->pending, x->id, NULL) : NULL;
+    if (!v) {
+        mem_free(kept);
+        return;
+    }
+    memcpy(kept, &found, size);
+    mem_free(v->ptr);
+    v->ptr = kept;
+}
+
+static void drop_ops(struct alerter *a, uint64_t id)
+{
+    union map_value *v = nummap_find(a->ops, id);
+    if (!v)
+        return;
+    mem_free(v->ptr);
+    nummap_drop(a->ops, id);
+    a->ops_now = NULL;
+}
+
+void alert_done(struct alerter *a, const struct exchange *x)
+{
+    struct pending *p = pending_of(a, x->id);
+    set_event(a, x, false);
+    run_rules(a, p, matched_done);
+    for (size_t i = 0; p && i < p->count; i++)
+        if (alone(p->rules[i].rule) && p->rules[i].told)
+            raise_alert(a, p->rules[i].rule, false, true);
+    if (p) {
+        mem_free(p);
+        nummap_drop(a->pending, x->id);
+    }
+    baseline_see(a->baseline, x);
+    if (nummap_count(a->ops))
+        drop_ops(a, x->id);
+}
+
+void alert_ops(struct alerter *a, const struct op *ops, size_t count)
+{
+    baseline_ops(a->baseline, ops, count);
+    for (size_t i = 0; i < count; i++) {
+        const struct op *op = &ops[i];
+        if (!a->ops_now || a->ops_exchange != op->exchange) {
+            union map_value *v = nummap_find(a->ops, op->exchange);
+            if (!v && nummap_count(a->ops) < OPS_PENDING_MAX)
+                v = nummap_put(a->ops, op->exchange, NULL);
+            if (v && !v->ptr)
+                v->ptr = mem_zero(1, sizeof(struct op_counts));
+            a->ops_now = v ? v->ptr : NULL;
+            a->ops_exchange = op->exchange;
+            if (!a->ops_now)
+                return;
+        }
+        if (op->kind < OP_KINDS)
+            a->ops_now->kinds[op->kind]++;
+        a->ops_now->overwritten += op->kind == OP_INDEX && op->result == OP_UPDATED;
+        a->ops_now->scripted += (op->flags & OP_SCRIPTED) != 0;
+    }
+}
+
+void alert_gap(struct alerter *a, const struct stream_gap *gap)
+{
+    baseline_gap(a->baseline, gap);
+}
+
+// ---- the recorder about itself ----------------------------------------------------------------------------------------
+
+struct own_row {
+    const char *kind, *title;
+    enum alert_level level;
+};
+
+static const struct own_row own_rows[] = {
+    {"kernel_loss", "The recorder lost packets", ALERT_MEDIUM},
+    {"lag", "The recorder lags behind the traffic", ALERT_MEDIUM},
+    {"disk", "The tape cannot be written", ALERT_HIGH},
+    {"device_gone", "A capture device went away", ALERT_HIGH},
+    {"silence", "Nothing was captured", ALERT_MEDIUM},
+    {"start", "The recorder started", ALERT_INFORMATIONAL},
+    {"stop", "The recorder stopped", ALERT_INFORMATIONAL},
+    {"restart", "The recorder started after a crash", ALERT_MEDIUM},
+    {"clock_jump", "The clock jumped", ALERT_LOW},
+    {"sink_dead", "A sink refuses alerts for good", ALERT_HIGH},
+    {"rules", "Rules were refused", ALERT_MEDIUM},
+    {"state", "The memory of correlations overflowed", ALERT_LOW},
+    {"test", "A test of the sink", ALERT_INFORMATIONAL},
+};
+
+static const struct own_row *own_row_of(const char *kind)
+{
+    static const struct own_row other = {"other", "The recorder", ALERT_MEDIUM};
+    for (size_t i = 0; i < sizeof own_rows / sizeof *own_rows; i++)
+        if (strcmp(own_rows[i].kind, kind) == 0)
+            return &own_rows[i];
+    return &other;
+}
+
+void alert_own(struct alerter *a, int64_t time_ns, const char *kind, const char *text)
+{
+    const struct own_row *row = own_row_of(kind);
+    enum alert_level level = !a->settings.live && row->level > ALERT_LOW ? ALERT_LOW : row->level;
+    char id[33];
+    make_id(id, NULL, bytes_of_text(kind), 0, time_ns);
+    struct telling t = {.kind = kind, .own_text = bytes_of_text(text), .level = level, .title = row->title, .id = id, .time_ns = time_ns};
+    tell(a, &t);
+}
+
+static void tell_overflow(struct alerter *a, int64_t now_ns)
+{
+    uint64_t overflow = correlator_overflow(a->correlator) + baseline_evicted(a->baseline);
+    a->stats.state_evicted = overflow;
+    a->stats.regex_limited = a->matcher.regex_limited;
+    if (overflow == a->told_overflow || (a->told_overflow_ns != WHEN_UNKNOWN && now_ns - a->told_overflow_ns < GROUPING_NS))
+        return;
+    char text[160];
+    snprintf(text, sizeof text, "%llu entries were forgotten at the memory bound: correlations and baselines may have missed something",
+             (unsigned long long)(overflow - a->told_overflow));
+    a->told_overflow = overflow;
+    a->told_overflow_ns = now_ns;
+    alert_own(a, now_ns, "state", text);
+}
+
+void alert_tick(struct alerter *a, int64_t now_ns)
+{
+    see_time(a, now_ns);
+    if (a->ticked_ns != WHEN_UNKNOWN && now_ns - a->ticked_ns < WHEN_NS_PER_S)
+        return;
+    a->ticked_ns = now_ns;
+    correlator_tick(a->correlator, now_ns);
+    end_kinds(a, now_ns, false);
+    tell_overflow(a, now_ns);
+}
+
+void alert_finish(struct alerter *a)
+{
+    if (a->now_ns == WHEN_UNKNOWN)
+        return;
+    end_kinds(a, a->now_ns, true);
+    tell_overflow(a, a->now_ns);
+}
+
+void alert_rebuild_begin(struct alerter *a)
+{
+    a->rebuilding = true;
+}
+
+void alert_rebuild_end(struct alerter *a)
+{
+    a->rebuilding = false;
+    size_t at = 0;
+    uint64_t key;
+    union map_value *v;
+    while (nummap_next(a->kinds, &at, &key, &v))
+        if (v->ptr)
+            ((struct kind *)v->ptr)->repeats = 0; // told, or lost with the process that counted them
+}
+
+void alert_stats(const struct alerter *a, struct alert_stats *stats)
+{
+    *stats = a->stats;
+    stats->regex_limited = a->matcher.regex_limited;
+    stats->state_evicted = correlator_overflow(a->correlator) + baseline_evicted(a->baseline);
+}
+
+int64_t alert_memory_ns(const struct rules *rules)
+{
+    int64_t longest = correlator_longest_ns(rules);
+    return longest > MEMORY_BEFORE_NS ? longest : MEMORY_BEFORE_NS;
+}
