@@ -17,7 +17,11 @@ struct bytes es_header(const struct header *headers, size_t count, const char *n
 struct bytes es_keep(struct call *c, struct bytes text)
 {
     const void *copy = text.size ? arena_copy(&c->arena, text.at, text.size) : NULL;
-    return copy ? bytes_of(copy, text.size) : (struct bytes){0};
+    if (copy)
+        return bytes_of(copy, text.size);
+    if (text.size) // memory is out: the row says that something is missing
+        c->x.flags |= EXCHANGE_HEAD_TRUNCATED;
+    return bytes_of("", 0);
 }
 
 bool es_is_excluded(const struct es *e, struct bytes index)
@@ -46,12 +50,31 @@ static void release(struct call *c)
     mem_free(c);
 }
 
+// No memory for a call: a row with verb and bare path, and nothing more, is what can still be told.
+static void tell_bare(struct es *e, const struct request_head *head)
+{
+    const uint8_t *mark = head->target.size ? memchr(head->target.at, '?', head->target.size) : NULL;
+    struct bytes path = mark ? bytes_of(head->target.at, (size_t)(mark - head->target.at)) : head->target;
+    if (path.size && path.at[0] != '/')
+        path.size = 0;
+    struct exchange x = {
+        .id = e->sink.next_id(e->sink.ctx), .conn = head->conn->serial, .client = head->conn->end[head->client_side],
+        .server = head->conn->end[!head->client_side], .time_ns = head->time_ns, .answered_ns = WHEN_UNKNOWN, .verb = head->method, .path = path,
+        .outcome = OUTCOME_UNKNOWN, .reason = bytes_of_text("out_of_memory"), .docs = -1, .docs_ok = -1, .docs_failed = -1, .docs_deleted = -1,
+        .docs_total = -1, .took_ms = -1, .flags = EXCHANGE_HEAD_TRUNCATED | EXCHANGE_TRUNCATED,
+    };
+    e->stats.exchanges++;
+    e->sink.done(e->sink.ctx, &x);
+}
+
 static void *take_request(void *ctx, const struct request_head *head)
 {
     struct es *e = ctx;
     struct call *c = mem_zero(1, sizeof *c);
-    if (!c)
-        return NULL; // counted as an exchange without a row: memory is out
+    if (!c) {
+        tell_bare(e, head);
+        return NULL;
+    }
     c->es = e;
     arena_init(&c->arena, ES_CALL_ARENA_MAX);
     c->x.id = e->sink.next_id(e->sink.ctx);
