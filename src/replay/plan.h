@@ -31,7 +31,7 @@ enum plan_seam_kind {
 struct plan_seam {
     const char *to;
     enum plan_seam_kind kind;
-    int64_t time_ns;         // the snapshot's start, or WHEN_UNKNOWN
+    int64_t time_ns, end_ns; // the snapshot's start and end, or WHEN_UNKNOWN
     struct route_index route;
     const int64_t *max_seq;  // per shard: nothing above it is held
     const int64_t *sure_seq; // per shard: up to here all is held; between both documents are compared

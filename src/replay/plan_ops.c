@@ -78,7 +78,10 @@ static enum held held_by_seam(const struct plan *p, const struct plan_name *n, c
         return t->op.seq_no > seam->max_seq[shard] ? HELD_NO : t->op.seq_no > seam->sure_seq[shard] ? HELD_UNSURE : HELD_YES;
     if (seam->time_ns == WHEN_UNKNOWN)
         return HELD_NO;
-    return t->answered_ns != WHEN_UNKNOWN && t->answered_ns < seam->time_ns ? HELD_YES : HELD_NO;
+    if (t->answered_ns != WHEN_UNKNOWN && t->answered_ns < seam->time_ns)
+        return HELD_YES;
+    // While the snapshot was being taken: the documents are compared by version.
+    return seam->end_ns != WHEN_UNKNOWN && t->time_ns <= seam->end_ns && t->op.version >= 0 ? HELD_UNSURE : HELD_NO;
 }
 
 static struct route_index route_of(const struct plan *p, const struct plan_name *n, size_t life, uint32_t slot)

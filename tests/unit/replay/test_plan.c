@@ -399,7 +399,7 @@ static void skipped_bulk_leaves_its_items_out(void **state)
 static void held_operations_are_not_applied_twice(void **state)
 {
     static const int64_t max[] = {2};
-    struct plan_seam seam = {.to = "cat", .kind = PLAN_SEAM_SEQ, .time_ns = MS(25), .route = {.shards = 1}, .max_seq = max, .sure_seq = max};
+    struct plan_seam seam = {.to = "cat", .kind = PLAN_SEAM_SEQ, .time_ns = MS(25), .end_ns = MS(26), .route = {.shards = 1}, .max_seq = max, .sure_seq = max};
     (void)state;
     one_shard();
     set.seams = &seam;
@@ -416,7 +416,7 @@ static void held_operations_are_not_applied_twice(void **state)
 static void an_unanswered_write_before_a_held_one_is_held(void **state)
 {
     static const int64_t max[] = {2};
-    struct plan_seam seam = {.to = "cat", .kind = PLAN_SEAM_SEQ, .time_ns = MS(25), .route = {.shards = 1}, .max_seq = max, .sure_seq = max};
+    struct plan_seam seam = {.to = "cat", .kind = PLAN_SEAM_SEQ, .time_ns = MS(25), .end_ns = MS(26), .route = {.shards = 1}, .max_seq = max, .sure_seq = max};
     (void)state;
     one_shard();
     set.seams = &seam;
@@ -432,7 +432,7 @@ static void an_unanswered_write_before_a_held_one_is_held(void **state)
 static void the_uncertain_zone_is_marked_for_comparison(void **state)
 {
     static const int64_t max[] = {5}, sure[] = {0};
-    struct plan_seam seam = {.to = "cat", .kind = PLAN_SEAM_SEQ, .time_ns = MS(25), .route = {.shards = 1}, .max_seq = max, .sure_seq = sure};
+    struct plan_seam seam = {.to = "cat", .kind = PLAN_SEAM_SEQ, .time_ns = MS(25), .end_ns = MS(26), .route = {.shards = 1}, .max_seq = max, .sure_seq = sure};
     struct plan_doc d;
     struct fault f;
     (void)state;

@@ -1,0 +1,32 @@
+// Before anything is written: what the target is, what the restored copy holds already, whether it may be written at all.
+#pragma once
+#include "../tape/journal.h"
+#include "plan.h"
+#include "target.h"
+
+enum { PREFLIGHT_SHARDS_MAX = 1024, PREFLIGHT_UNSURE = 1000 };
+
+struct preflight_index {
+    char *name;
+    bool exists, restored;     // restored: the cluster says it came from a snapshot
+    char repository[256], snapshot[256];
+    struct plan_seam seam;     // .to is name; arrays below
+    int64_t max_seq[PREFLIGHT_SHARDS_MAX], sure_seq[PREFLIGHT_SHARDS_MAX];
+    bool pipeline;             // index.default_pipeline or final_pipeline is set
+    uint64_t documents;
+    char mapping_type[128];    // of version 5 and 6
+};
+
+struct preflight_settings {
+    struct target *target;
+    const struct target_about *about;
+    struct journal *journal;   // may be NULL (first look); holds what an earlier run noted
+    struct tape *tape;
+    const char *snapshot;      // REPO/NAME, or NULL
+    bool from_now_unknown_ok;  // the user bounded the range by --since: a copy without known origin is taken as it is
+    int64_t since_ns;
+};
+
+// Fault user with the option that overrides it, or system. Notes the seam in the journal when there is one.
+bool preflight_index(const struct preflight_settings *set, const char *name, struct preflight_index *out, struct fault *fault);
+void preflight_index_fini(struct preflight_index *p);
