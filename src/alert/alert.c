@@ -73,7 +73,7 @@ struct alerter *alert_open(const struct alert_settings *settings, struct rules *
     a->fn = fn;
     a->ctx = ctx;
     a->now_ns = a->ticked_ns = a->told_overflow_ns = WHEN_UNKNOWN;
-    event_init(&a->event);
+    event_begin(&a->event);
     a->tape_hint = mem_text_copy(hint, strlen(hint));
     a->baseline = baseline_open(state / 4);
     a->correlator = correlator_open(rules, state / 2, on_fired, a);
@@ -112,7 +112,7 @@ void alert_close(struct alerter *a)
     if (a->correlator)
         correlator_close(a->correlator);
     baseline_close(a->baseline);
-    event_fini(&a->event);
+    event_end(&a->event);
     matcher_fini(&a->matcher);
     buf_fini(&a->text);
     buf_fini(&a->json);

@@ -109,7 +109,7 @@ static void add_json(struct values *v, const struct json *j)
 
 // ---- the event --------------------------------------------------------------------------------------------------------
 
-void event_init(struct event *e)
+void event_begin(struct event *e)
 {
     *e = (struct event){0};
     arena_init(&e->arena, 8u << 20);
@@ -133,7 +133,7 @@ void event_set(struct event *e, const struct exchange *x, bool attempt, const st
     e->settings_nodes = NULL;
 }
 
-void event_fini(struct event *e)
+void event_end(struct event *e)
 {
     arena_fini(&e->arena);
     values_fini(&e->settings_names);

@@ -28,7 +28,7 @@ struct op_counts {
     uint32_t scripted;
 };
 
-// Needs event_init once; event_set for each exchange. Everything it gives is valid until the next event_set.
+// Needs event_begin once; event_set for each exchange. Everything it gives is valid until the next event_set.
 struct event {
     const struct exchange *x;
     bool attempt;
@@ -47,9 +47,9 @@ struct event {
     char time_text[2][40];
 };
 
-void event_init(struct event *e);
+void event_begin(struct event *e);
 void event_set(struct event *e, const struct exchange *x, bool attempt, const struct op_counts *ops, struct baseline *baseline);
-void event_fini(struct event *e);
+void event_end(struct event *e);
 
 struct field;
 typedef void field_fn(struct event *e, const struct field *f, struct values *out);
