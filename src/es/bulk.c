@@ -1,11 +1,13 @@
 // A bulk request, line by line, cut anywhere.
 //
 // Flow: feed -> lines -> action line (kept whole) -> source line (measured, passed on or replaced) -> item into the queue.
-// 1. Every byte fed leaves through hooks.out, in order, except the documents of guarded indices, for which a marker leaves.
-// 2. at_out counts exactly the bytes that left: offsets of items are offsets in the stored body.
+// 1. Every byte fed leaves through hooks.out, in order, except the documents of guarded indices, for which a marker leaves,
+//    and bytes behind a hole that belong to no known item, for which a hole of the same size is told.
+// 2. at_out counts exactly the bytes and holes that left: offsets of items are offsets in the stored body.
 // 3. An item enters the queue when its last byte has passed, or when a hole tore it (then with OP_HOLE).
 // States: ACTION (in or before an action line), SOURCE (in a document line), SEEK (behind a hole, before a line begins),
-// TRY (behind a hole, in a line that may be an action), STOP (malformed, nothing more is taken apart).
+// TRY (behind a hole, in a line that may be an action and is held until that is known), STOP (malformed, nothing more is
+// taken apart).
 #include "bulk.h"
 
 #include "../base/mem.h"
@@ -354,21 +356,11 @@ static bool is_blank(struct bytes line)
     return line.size == 0 || (line.size == 1 && line.at[0] == '\r');
 }
 
-// A line up to its newline (or the end) in STATE_ACTION or STATE_TRY. line_at: where it begins in the stored body.
+// A line up to its newline (or the end) where an action is due. line_at: where it begins in the stored body.
 static void take_line(struct bulk *b, struct bytes line, uint64_t line_at)
 {
-    if (is_blank(line))
-        return;
-    if (b->state == STATE_TRY) {
-        if (!begin_item(b, line, line_at)) {
-            b->state = STATE_TRY;
-            return;
-        }
-        if (b->item.kind != OP_DELETE)
-            b->state = STATE_SOURCE;
-    } else if (!begin_item(b, line, line_at)) {
+    if (!is_blank(line) && !begin_item(b, line, line_at))
         stop(b);
-    }
 }
 
 static void source_part(struct bulk *b, const uint8_t *from, const uint8_t *to, bool ends)
@@ -422,8 +414,7 @@ static const uint8_t *feed_action(struct bulk *b, const uint8_t *at, const uint8
             pass(b, at, end);
             return end;
         }
-        uint64_t line_at = b->at_out + (uint64_t)(stop_at - at) - b->line.size;
-        take_line(b, buf_view(&b->line), line_at);
+        take_line(b, buf_view(&b->line), b->at_out + (uint64_t)(stop_at - at) - b->line.size);
         buf_clear(&b->line);
     } else {
         take_line(b, bytes_of(at, (size_t)(newline - at)), b->at_out);
@@ -432,13 +423,53 @@ static const uint8_t *feed_action(struct bulk *b, const uint8_t *at, const uint8
     return newline + 1;
 }
 
+static void withhold(struct bulk *b, uint64_t size)
+{
+    if (!size)
+        return;
+    b->at_out += size;
+    b->hooks.withheld(b->hooks.ctx, size);
+}
+
+// Behind a hole, up to the next line: the rest of something.
 static const uint8_t *feed_seek(struct bulk *b, const uint8_t *at, const uint8_t *end)
 {
     const uint8_t *newline = memchr(at, '\n', (size_t)(end - at));
-    pass(b, at, newline ? newline + 1 : end);
+    withhold(b, (uint64_t)((newline ? newline + 1 : end) - at));
     if (newline)
         b->state = STATE_TRY;
     return newline ? newline + 1 : end;
+}
+
+// A line that came whole while trying: an action leaves and its item begins, anything else stays away.
+static void try_line(struct bulk *b, bool newline)
+{
+    struct bytes line = buf_view(&b->line);
+    if (is_blank(line) || begin_item(b, line, b->at_out)) {
+        pass(b, line.at, line.at + line.size);
+        if (newline)
+            pass(b, (const uint8_t *)"\n", (const uint8_t *)"\n" + 1);
+    } else {
+        b->state = STATE_TRY;
+        withhold(b, line.size + newline);
+    }
+    buf_clear(&b->line);
+}
+
+static const uint8_t *feed_try(struct bulk *b, const uint8_t *at, const uint8_t *end)
+{
+    const uint8_t *newline = memchr(at, '\n', (size_t)(end - at));
+    size_t size = (size_t)((newline ? newline : end) - at);
+    if (b->line.size + size > BULK_LINE_MAX || !buf_add(&b->line, at, size)) { // too long for an action: a document
+        withhold(b, b->line.size);
+        buf_clear(&b->line);
+        b->state = STATE_SEEK;
+        return at;
+    }
+    if (!newline)
+        return end;
+    try_line(b, true);
+    return newline + 1;
 }
 
 void bulk_feed(struct bulk *b, struct bytes bytes)
@@ -448,10 +479,11 @@ void bulk_feed(struct bulk *b, struct bytes bytes)
         switch (b->state) {
         case STATE_SOURCE: at = feed_source(b, at, end); break;
         case STATE_SEEK: at = feed_seek(b, at, end); break;
-        case STATE_ACTION:
-        case STATE_TRY: at = feed_action(b, at, end); break;
+        case STATE_ACTION: at = feed_action(b, at, end); break;
+        case STATE_TRY: at = feed_try(b, at, end); break;
         case STATE_STOP:
-            pass(b, at, end);
+            b->at_out += (uint64_t)(end - at);
+            b->hooks.unread(b->hooks.ctx, bytes_of(at, (size_t)(end - at)));
             at = end;
             break;
         }
@@ -465,6 +497,8 @@ static void tear_item(struct bulk *b)
         b->item.flags |= OP_HOLE;
         end_item(b);
     }
+    if (b->state == STATE_TRY)
+        withhold(b, b->line.size);
     buf_clear(&b->line);
 }
 
@@ -473,7 +507,7 @@ void bulk_hole(struct bulk *b, uint64_t size_bytes)
     b->totals.holes = true;
     if (b->state != STATE_STOP) {
         bool had_item = b->state == STATE_SOURCE;
-        tear_item(b);
+        tear_item(b); // also ends in STATE_ACTION when an item was under way
         run_now(b)->torn_back = had_item;
         // Two holes with nothing between them are one.
         bool empty = run_now(b)->items == 0 && b->totals.run_count > 1;
@@ -499,7 +533,10 @@ void bulk_end(struct bulk *b)
             b->item.flags |= OP_HOLE;
         end_item(b);
     } else if ((b->state == STATE_ACTION || b->state == STATE_TRY) && b->line.size) {
-        take_line(b, buf_view(&b->line), b->at_out - b->line.size);
+        if (b->state == STATE_TRY)
+            try_line(b, false);
+        else
+            take_line(b, buf_view(&b->line), b->at_out - b->line.size);
         if (b->state == STATE_SOURCE) {
             b->item.flags |= OP_HOLE;
             b->item.source_bytes = 0;

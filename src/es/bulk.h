@@ -23,6 +23,10 @@ struct bulk_hooks {
     enum bulk_guard (*guard)(void *ctx, struct bytes index);
     // The body as it may be stored: in order, cut anywhere. Offsets of items count these bytes.
     void (*out)(void *ctx, struct bytes bytes);
+    // Bytes that belong to no item that could be read (behind a malformed line): the receiver decides.
+    void (*unread)(void *ctx, struct bytes bytes);
+    // That many bytes stay away: behind a hole, nobody knows to which index they belong.
+    void (*withheld)(void *ctx, uint64_t size_bytes);
 };
 
 // Items that stand together: between two holes of the request, nothing is missing among them.

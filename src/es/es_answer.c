@@ -81,6 +81,7 @@ void es_answer_open(struct call *c, const struct response_head *head)
         b->decodable = false;
     if (c->bulk && bulk_total(c->bulk)->redacted)
         b->mode = REDACT_STRICT;
+    b->watched = (c->route.flags & ROUTE_BULK) && (!c->bulk || bulk_total(c->bulk)->holes || bulk_total(c->bulk)->malformed || c->request.broken);
     // A refusal may quote what it refuses: documents of a security index, a URL with a secret in it.
     if (b->mode == REDACT_NONE && c->target_redacted && head->status >= 400)
         b->mode = REDACT_TREE;
@@ -100,10 +101,8 @@ static void note_hole(struct call *c, const struct body_piece *piece)
         answer_bulk_hole(c->answers);
         op_join_answer_hole(c->join);
     }
-    if (!b->keep || b->mode != REDACT_NONE)
-        return;
-    b->emitted = true;
-    c->es->sink.body(c->es->sink.ctx, c->x.id, BODY_RESPONSE, piece);
+    if (b->mode == REDACT_NONE)
+        es_body_hole(c, BODY_RESPONSE, piece);
 }
 
 static void feed_raw(struct call *c, const struct body_piece *piece)
@@ -116,10 +115,8 @@ static void feed_raw(struct call *c, const struct body_piece *piece)
         answer_bulk_hole(c->answers);
         op_join_answer_hole(c->join);
     }
-    if (!b->keep || b->mode != REDACT_NONE)
-        return;
-    b->emitted = true;
-    c->es->sink.body(c->es->sink.ctx, c->x.id, BODY_RESPONSE, piece);
+    if (b->mode == REDACT_NONE)
+        es_body_emit_unread(c, BODY_RESPONSE, piece);
 }
 
 void es_answer_feed(struct call *c, const struct body_piece *piece)
@@ -135,7 +132,9 @@ void es_answer_feed(struct call *c, const struct body_piece *piece)
     }
     if (b->collect)
         es_body_collect(c, b, piece->bytes);
-    if (b->mode == REDACT_NONE)
+    if (b->mode == REDACT_NONE && b->watched)
+        es_body_emit_unread(c, BODY_RESPONSE, piece);
+    else if (b->mode == REDACT_NONE)
         es_body_emit(c, BODY_RESPONSE, piece->bytes);
     if (!c->answer_scannable)
         return;

@@ -32,6 +32,36 @@ void es_body_emit(struct call *c, enum body_side side, struct bytes bytes)
     c->es->sink.body(c->es->sink.ctx, c->x.id, side, &(struct body_piece){.bytes = bytes});
 }
 
+void es_body_hole(struct call *c, enum body_side side, const struct body_piece *piece)
+{
+    struct es_body *b = side_of(c, side);
+    b->bytes += piece->hole_bytes;
+    b->missing = true;
+    if (!b->keep)
+        return;
+    b->emitted = true;
+    c->es->sink.body(c->es->sink.ctx, c->x.id, side, piece);
+}
+
+void es_body_emit_unread(struct call *c, enum body_side side, const struct body_piece *piece)
+{
+    struct es_body *b = side_of(c, side);
+    if (redact_watch(&b->watch, piece->bytes)) {
+        c->x.flags |= EXCHANGE_REDACTED;
+        es_body_hole(c, side, &(struct body_piece){.hole_bytes = piece->bytes.size});
+        return;
+    }
+    if (!piece->raw) {
+        es_body_emit(c, side, piece->bytes);
+        return;
+    }
+    b->bytes += piece->bytes.size;
+    if (!b->keep)
+        return;
+    b->emitted = true;
+    c->es->sink.body(c->es->sink.ctx, c->x.id, side, piece);
+}
+
 bool es_body_collect(struct call *c, struct es_body *b, struct bytes bytes)
 {
     struct op_budget *held = &c->es->held;

@@ -57,6 +57,8 @@ struct es_body {
     bool broken;        // a hole, or still content-coded: cannot be read as a whole
     bool marked;        // the marker that stands for it has left
     bool dropped;       // failed closed
+    bool watched;       // cannot be taken apart: let through until a security index is named in it
+    struct redact_watch watch;
     bool emitted, missing;
     uint64_t bytes;     // that left
 };
@@ -118,6 +120,9 @@ void es_outcome(struct call *c, const struct exchange_end *end);
 
 // Bytes that may be stored leave here; also fills the head for rules.
 void es_body_emit(struct call *c, enum body_side side, struct bytes bytes);
+// The same for bytes that nothing could take apart, and for holes.
+void es_body_emit_unread(struct call *c, enum body_side side, const struct body_piece *piece);
+void es_body_hole(struct call *c, enum body_side side, const struct body_piece *piece);
 // Collects for later; false when it does not fit any more (then `over` is set).
 bool es_body_collect(struct call *c, struct es_body *b, struct bytes bytes);
 void es_body_release(struct call *c, struct es_body *b);

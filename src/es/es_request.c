@@ -88,6 +88,16 @@ static void bulk_out(void *ctx, struct bytes bytes)
     es_body_emit(ctx, BODY_REQUEST, bytes);
 }
 
+static void bulk_unread(void *ctx, struct bytes bytes)
+{
+    es_body_emit_unread(ctx, BODY_REQUEST, &(struct body_piece){.bytes = bytes});
+}
+
+static void bulk_withheld(void *ctx, uint64_t size_bytes)
+{
+    es_body_hole(ctx, BODY_REQUEST, &(struct body_piece){.hole_bytes = size_bytes});
+}
+
 static void hand_ops(void *ctx, const struct op *ops, size_t count)
 {
     struct call *c = ctx;
@@ -113,7 +123,7 @@ static void open_ops(struct call *c)
         .index = part(c, "index"), .type = part(c, "type"), .routing = path_query_value(&c->query, "routing"),
         .pipeline = path_query_value(&c->query, "pipeline"), .require_alias = path_query_true(&c->query, "require_alias", false),
     };
-    struct bulk_hooks bulk_hooks = {c, guard_index, bulk_out};
+    struct bulk_hooks bulk_hooks = {c, guard_index, bulk_out, bulk_unread, bulk_withheld};
     c->bulk = bulk_open(&defaults, &bulk_hooks, op_join_asks(c->join));
 }
 
@@ -236,13 +246,8 @@ static void note_hole(struct call *c, const struct body_piece *piece)
     b->missing = true;
     if (c->bulk)
         bulk_hole(c->bulk, piece->hole_bytes);
-    bool streams = b->mode == REDACT_NONE;
-    if (streams && b->keep) {
-        b->emitted = true;
-        c->es->sink.body(c->es->sink.ctx, c->x.id, BODY_REQUEST, piece);
-    }
-    if (streams)
-        b->bytes += piece->hole_bytes;
+    if (b->mode == REDACT_NONE)
+        es_body_hole(c, BODY_REQUEST, piece);
 }
 
 static void mark_whole(struct call *c, enum body_side side, struct es_body *b)
@@ -265,13 +270,8 @@ static void feed_raw(struct call *c, const struct body_piece *piece)
         mark_whole(c, BODY_REQUEST, b);
         return;
     }
-    if (b->mode != REDACT_NONE || (c->security && c->bulk))
-        return;
-    b->bytes += piece->bytes.size;
-    if (!b->keep)
-        return;
-    b->emitted = true;
-    c->es->sink.body(c->es->sink.ctx, c->x.id, BODY_REQUEST, piece);
+    if (b->mode == REDACT_NONE && !(c->security && (c->route.flags & ROUTE_BULK)))
+        es_body_emit_unread(c, BODY_REQUEST, piece);
 }
 
 void es_request_feed(struct call *c, const struct body_piece *piece)
@@ -295,6 +295,8 @@ void es_request_feed(struct call *c, const struct body_piece *piece)
         bulk_feed(c->bulk, piece->bytes);
     else if (b->mode == REDACT_WHOLE || ((c->route.flags & ROUTE_BULK) && c->security))
         mark_whole(c, BODY_REQUEST, b);
+    else if (c->route.flags & ROUTE_BULK)
+        es_body_emit_unread(c, BODY_REQUEST, piece);
     else if (b->mode == REDACT_NONE)
         es_body_emit(c, BODY_REQUEST, piece->bytes);
 }

@@ -119,6 +119,28 @@ bool redact_name_is_secret(struct bytes name)
     return false;
 }
 
+// ---- bytes that cannot be read ----------------------------------------------------------------------------------------------
+
+bool redact_watch(struct redact_watch *w, struct bytes bytes)
+{
+    static const char *const names[] = {".security", ".opendistro_security", ".kibana_security", ".opensearch-security", "\\u002e", "\\u002E"};
+    uint8_t seam[2 * sizeof w->tail];
+    for (size_t i = 0; i < COUNT(names) && !w->seen; i++)
+        w->seen = bytes.size && memmem(bytes.at, bytes.size, names[i], strlen(names[i])) != NULL;
+    // A name cut by the border of two pieces.
+    size_t n = bytes.size < sizeof w->tail ? bytes.size : sizeof w->tail;
+    memcpy(seam, w->tail, w->tail_size);
+    if (n)
+        memcpy(seam + w->tail_size, bytes.at, n);
+    size_t size = w->tail_size + n;
+    for (size_t i = 0; i < COUNT(names) && !w->seen; i++)
+        w->seen = memmem(seam, size, names[i], strlen(names[i])) != NULL;
+    struct bytes last = bytes.size >= sizeof w->tail ? bytes : bytes_of(seam, size);
+    w->tail_size = last.size < sizeof w->tail ? last.size : sizeof w->tail;
+    memcpy(w->tail, last.at + last.size - w->tail_size, w->tail_size);
+    return w->seen;
+}
+
 // ---- URLs -------------------------------------------------------------------------------------------------------------------
 
 // Three dotted parts of which the first is base64 of `{"`: a JSON web token, whatever it is called.
@@ -171,7 +193,7 @@ static void splice_query(struct splice *s, struct bytes query, bool bodies_too)
     const uint8_t *at = query.at, *end = query.at + query.size;
     while (at < end) {
         const uint8_t *stop = at;
-        while (stop < end && *stop != '&' && *stop != ';' && *stop != '#' && *stop != '"')
+        while (stop < end && *stop != '&' && *stop != ';')
             stop++;
         const uint8_t *equals = memchr(at, '=', (size_t)(stop - at));
         if (equals) {
@@ -191,8 +213,12 @@ static void splice_query(struct splice *s, struct bytes query, bool bodies_too)
             }
             struct bytes name = bytes_of(name_room, n), value = bytes_of(equals + 1, (size_t)(stop - equals - 1));
             bool body = bodies_too && bytes_equal_text(name, "source");
-            if (value.size && (body || redact_name_is_secret(name) || is_jwt(value)))
-                splice_to(s, value.at, value.at + value.size, marker_plain);
+            if (value.size && (body || redact_name_is_secret(name) || is_jwt(value))) {
+                // A secret may hold a semicolon of its own: all up to the next ampersand goes.
+                while (stop < end && *stop != '&')
+                    stop++;
+                splice_to(s, value.at, stop, marker_plain);
+            }
         }
         at = stop < end ? stop + 1 : end;
     }

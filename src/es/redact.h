@@ -38,3 +38,12 @@ bool redact_json(const struct redact_body *how, struct bytes body, struct buf *o
 
 extern const char redact_marker_document[]; // stands for a document or a whole body: {"_redacted":"[redacted]"}
 bool redact_name_is_secret(struct bytes name); // of a member or parameter
+
+// Looks for the name of a security index in bytes that nothing can take apart (SMILE, a broken bulk): true from the piece on
+// that brings one. Zeroed to begin with.
+struct redact_watch {
+    uint8_t tail[32];
+    size_t tail_size;
+    bool seen;
+};
+bool redact_watch(struct redact_watch *w, struct bytes bytes);
