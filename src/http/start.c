@@ -92,12 +92,12 @@ enum start_verdict start_of_request(struct bytes b, enum start_care care)
 
 enum start_verdict start_of_response(struct bytes b)
 {
-    static const char shape[] = "HTTP/1.d ddd";
+    static const char shape[] = "HTTP/1.d Ddd"; // D: not 0
     for (size_t i = 0; shape[i]; i++) {
         if (i == b.size)
             return START_MORE;
-        bool digit = b.at[i] >= '0' && b.at[i] <= '9';
-        if (shape[i] == 'd' ? !digit : b.at[i] != (uint8_t)shape[i])
+        bool digit = b.at[i] >= (shape[i] == 'D' ? '1' : '0') && b.at[i] <= '9';
+        if ((shape[i] | 32) == 'd' ? !digit : b.at[i] != (uint8_t)shape[i])
             return START_NO;
     }
     return START_YES;
