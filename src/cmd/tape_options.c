@@ -105,11 +105,12 @@ static bool check_status(const struct option_list *list, struct fault *fault)
 struct found {
     int64_t time_ns;
     uint64_t id, conn;
+    struct endpoint client;
 };
 
 static bool keep_found(void *ctx, const struct tape_row *row)
 {
-    *(struct found *)ctx = (struct found){row->x.time_ns, row->x.id, row->x.conn};
+    *(struct found *)ctx = (struct found){row->x.time_ns, row->x.id, row->x.conn, row->x.client};
     return false;
 }
 
@@ -150,7 +151,9 @@ bool filter_options_apply(const struct filter_options *o, struct tape *t, struct
         f->since_ns = found.time_ns + 1;
     if (o->conn && !find(t, o->conn, &found, fault))
         return false;
-    if (o->conn)
+    if (o->conn) {
         f->conn = found.conn;
+        f->conn_client = found.client;
+    }
     return true;
 }

@@ -234,6 +234,17 @@ static bool map_one(struct body_map *m, struct raw_row *raw, int64_t place)
     return true;
 }
 
+// No place: an empty body that was kept, or one that was not.
+static bool map_none(struct body_map *m, struct raw_row *raw)
+{
+    const struct call_info *call = dict_call(raw->segment->open, raw->call);
+    int64_t sent = m->side == BODY_REQUEST ? raw->req_bytes : raw->resp_bytes;
+    uint32_t kept = m->side == BODY_REQUEST ? EXCHANGE_REQUEST_KEPT : EXCHANGE_RESPONSE_KEPT;
+    if (call)
+        m->state = sent > 0 && !(call->shape->flags & kept) ? TAPE_BODY_NOT_KEPT : TAPE_BODY_WHOLE;
+    return call != NULL;
+}
+
 // Finds the body of an exchange; false: no such exchange, or memory out.
 static bool map_make(struct tape *t, size_t which, uint64_t id, enum body_side side, struct fault *fault)
 {
@@ -257,7 +268,7 @@ static bool map_make(struct tape *t, size_t which, uint64_t id, enum body_side s
     else if (place == FORMAT_BODY_LOST)
         m->state = TAPE_BODY_LOST;
     else
-        m->state = (side == BODY_REQUEST ? raw->req_bytes : raw->resp_bytes) ? TAPE_BODY_NOT_KEPT : TAPE_BODY_WHOLE;
+        ok = map_none(m, raw);
     m->final = raw->segment->sealed;
     m->valid = ok;
     row_free(raw);

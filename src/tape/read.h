@@ -23,7 +23,8 @@ struct tape_filter { // NULL or 0 or WHEN_UNKNOWN: no condition. Text lists: one
     bool writes, destructive;
     const char *grep;                         // in path, opaque id, agent, reason: plain substring, no case
     uint64_t id_from, id_to;                  // [from, to); 0: open
-    uint64_t conn;
+    uint64_t conn;                            // with conn_client: serials begin again with each recording
+    struct endpoint conn_client;
     int64_t newest;                           // the last N only (still oldest first); 0: all
 };
 

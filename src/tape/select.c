@@ -252,7 +252,7 @@ static bool read_bucket(struct selection *s, struct fault *fault)
     }
     sqlite3_reset(o->rows);
     if (ok && rc != SQLITE_DONE)
-        tape_warn(s->tape, "segment %s of tape %s is damaged: %s; some of what it holds is missing here, 'estape fsck' tells more", top->segment->name, top->reel->name,
+        tape_warn(top->reel->tape, "segment %s of tape %s is damaged: %s; some of what it holds is missing here, 'estape fsck' tells more", top->segment->name, top->reel->name,
                   sqlite3_errmsg(o->db));
     if (!ok)
         return fault_memory(fault);
@@ -298,6 +298,15 @@ static int next_raw(struct selection *s, struct raw_row **raw, struct fault *fau
     }
 }
 
+// An attempt whose last word stands in a later segment.
+static bool row_is_superseded(const struct raw_row *raw)
+{
+    struct raw_row *newest = row_find(raw->reel, raw->id);
+    bool superseded = newest && newest->segment != raw->segment;
+    row_free(newest);
+    return superseded;
+}
+
 int selection_next(struct selection *s, const struct tape_row **row, struct fault *fault)
 {
     for (;;) {
@@ -312,6 +321,8 @@ int selection_next(struct selection *s, const struct tape_row **row, struct faul
             fault_memory(fault);
             return -1;
         }
+        if ((s->row.x.flags & EXCHANGE_ATTEMPT) && row_is_superseded(s->given))
+            continue;
         if (matcher_row(s->matcher, &s->row)) {
             *row = &s->row;
             return 1;

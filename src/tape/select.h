@@ -63,3 +63,9 @@ struct selection *selection_open(struct tape *t, const struct tape_filter *filte
 // 1: a row, 0: the end, -1: fault. The row is valid until the next call.
 int selection_next(struct selection *s, const struct tape_row **row, struct fault *fault);
 void selection_close(struct selection *s);
+
+// ---- ops (opread.c) -------------------------------------------------------------------------------------------------
+struct op_walk;
+struct op_walk *op_walk_open(struct tape *t, const struct tape_op_filter *filter, struct fault *fault); // borrows the filter
+int op_walk_next(struct op_walk *w, const struct tape_op **op, struct fault *fault); // 1: an op, valid until the next call; 0: the end; -1: fault
+void op_walk_close(struct op_walk *w);

@@ -272,7 +272,7 @@ bool matcher_row(const struct matcher *m, const struct tape_row *row)
     struct shape_info shape = {.verb = x->verb, .api = x->api, .danger = x->danger, .status = x->status, .outcome = x->outcome, .flags = x->flags};
     bool grep = !f->grep || holds(x->path, f->grep) || holds(x->opaque_id, f->grep) || holds(x->agent, f->grep) || holds(x->reason, f->grep);
     return grep && matcher_who(m, &who) && matcher_shape(m, &shape, true) && client_matches(m, x) && index_matches(m, x) &&
-           (!f->conn || x->conn == f->conn);
+           (!f->conn || (x->conn == f->conn && (!f->conn_client.port || endpoint_equal(&f->conn_client, &x->client))));
 }
 
 bool matcher_word(const struct matcher *m, const char *what, struct bytes word)
