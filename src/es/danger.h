@@ -20,6 +20,7 @@ struct danger_input {
     const struct json *body;           // the request's body as a tree; NULL: none, too large, or not JSON
     bool body_unread;                  // there was a body that could not be read: conditions on it count as met only where leaving it out is the danger
     const struct target_list *targets; // of URL and body
+    struct bytes raw;                  // the body as text (its first 64 KiB do), for words that betray code; may be empty
     unsigned seen;                     // enum danger_seen
 };
 
@@ -32,6 +33,6 @@ struct danger danger_of(const struct danger_input *in);
 bool danger_body_matters(const struct route_match *m); // would a tree of the body change the verdict for this API
 const char *danger_level_name(enum danger_level level); // "medium"
 size_t danger_class_count(void);
-const struct danger *danger_class_view(size_t which);  // the catalogue, for help and tests
+bool danger_class_view(size_t which, struct danger *view); // the catalogue, for help and tests
 // An inline script that deletes (ctx.op = 'delete'), as far as its text shows it.
 bool danger_script_deletes(struct bytes script);

@@ -130,7 +130,9 @@ enum api {
     API_DANGLING_INDICES_DELETE_DANGLING_INDEX, // dangling_indices.delete_dangling_index
     API_DANGLING_INDICES_IMPORT_DANGLING_INDEX, // dangling_indices.import_dangling_index
     API_DATA_FRAME_TRANSFORM_DEPRECATED_PREVIEW_TRANSFORM, // data_frame_transform_deprecated.preview_transform
+    API_DATA_FRAME_TRANSFORM_DEPRECATED_DELETE_TRANSFORM, // data_frame_transform_deprecated.delete_transform
     API_DATA_FRAME_TRANSFORM_DEPRECATED_GET_TRANSFORM, // data_frame_transform_deprecated.get_transform
+    API_DATA_FRAME_TRANSFORM_DEPRECATED_PUT_TRANSFORM, // data_frame_transform_deprecated.put_transform
     API_DATA_FRAME_TRANSFORM_DEPRECATED_START_TRANSFORM, // data_frame_transform_deprecated.start_transform
     API_DATA_FRAME_TRANSFORM_DEPRECATED_GET_TRANSFORM_STATS, // data_frame_transform_deprecated.get_transform_stats
     API_DATA_FRAME_TRANSFORM_DEPRECATED_STOP_TRANSFORM, // data_frame_transform_deprecated.stop_transform
@@ -153,6 +155,7 @@ enum api {
     API_INDICES_GET_DATA_STREAM_SETTINGS, // indices.get_data_stream_settings
     API_INDICES_PUT_DATA_STREAM_SETTINGS, // indices.put_data_stream_settings
     API_DELETE_BY_QUERY_RETHROTTLE, // delete_by_query_rethrottle
+    API_ENCRYPTION_RESET, // encryption.reset
     API_ENRICH_STATS, // enrich.stats
     API_ENRICH_GET_POLICY, // enrich.get_policy
     API_ENRICH_DELETE_POLICY, // enrich.delete_policy
@@ -216,6 +219,7 @@ enum api {
     API_INGEST_DELETE_PIPELINE, // ingest.delete_pipeline
     API_INGEST_PUT_PIPELINE, // ingest.put_pipeline
     API_INGEST_PROCESSOR_GROK, // ingest.processor_grok
+    API_INSIGHTS_TOP_QUERIES, // insights.top_queries
     API_INTERNAL_DELETE_DESIRED_BALANCE, // _internal.delete_desired_balance
     API_INTERNAL_GET_DESIRED_BALANCE, // _internal.get_desired_balance
     API_INTERNAL_DELETE_DESIRED_NODES, // _internal.delete_desired_nodes
@@ -238,6 +242,7 @@ enum api {
     API_LOGSTASH_DELETE_PIPELINE, // logstash.delete_pipeline
     API_LOGSTASH_PUT_PIPELINE, // logstash.put_pipeline
     API_LTR_DELETE_DEFAULT_STORE, // ltr.delete_default_store
+    API_LTR_LIST_STORES, // ltr.list_stores
     API_LTR_CREATE_DEFAULT_STORE, // ltr.create_default_store
     API_LTR_CACHE_STATS, // ltr.cache_stats
     API_LTR_CLEAR_CACHE, // ltr.clear_cache
@@ -247,6 +252,7 @@ enum api {
     API_LTR_CREATE_FEATURE, // ltr.create_feature
     API_LTR_SEARCH_FEATURESETS, // ltr.search_featuresets
     API_LTR_DELETE_FEATURESET, // ltr.delete_featureset
+    API_LTR_GET_FEATURESET, // ltr.get_featureset
     API_LTR_UPDATE_FEATURESET, // ltr.update_featureset
     API_LTR_CREATE_FEATURESET, // ltr.create_featureset
     API_LTR_ADD_FEATURES_TO_SET_BY_QUERY, // ltr.add_features_to_set_by_query
@@ -257,6 +263,7 @@ enum api {
     API_LTR_CREATE_MODEL, // ltr.create_model
     API_LTR_DELETE_STORE, // ltr.delete_store
     API_LTR_GET_STORE, // ltr.get_store
+    API_LTR_CREATE_STORE, // ltr.create_store
     API_LTR_DELETE_FEATURE, // ltr.delete_feature
     API_LTR_ADD_FEATURES_TO_SET, // ltr.add_features_to_set
     API_INDICES_GET_MAPPING, // indices.get_mapping
@@ -358,9 +365,27 @@ enum api {
     API_SHUTDOWN_DELETE_NODE, // shutdown.delete_node
     API_SHUTDOWN_PUT_NODE, // shutdown.put_node
     API_INDICES_OPEN, // indices.open
+    API_ALERTING_GET_DESTINATIONS, // alerting.get_destinations
+    API_ALERTING_SEARCH_EMAIL_ACCOUNTS, // alerting.search_email_accounts
+    API_ALERTING_GET_EMAIL_ACCOUNT, // alerting.get_email_account
+    API_ALERTING_EXISTS_EMAIL_ACCOUNT, // alerting.exists_email_account
+    API_ALERTING_SEARCH_EMAIL_GROUPS, // alerting.search_email_groups
+    API_ALERTING_GET_EMAIL_GROUP, // alerting.get_email_group
+    API_ALERTING_EXISTS_EMAIL_GROUP, // alerting.exists_email_group
+    API_ALERTING_CREATE_MONITOR, // alerting.create_monitor
+    API_ALERTING_EXECUTE_AD_HOC_MONITOR, // alerting.execute_ad_hoc_monitor
+    API_ALERTING_SEARCH_MONITORS, // alerting.search_monitors
+    API_ALERTING_GET_ALERTS, // alerting.get_alerts
+    API_ALERTING_DELETE_MONITOR, // alerting.delete_monitor
+    API_ALERTING_GET_MONITOR, // alerting.get_monitor
+    API_ALERTING_EXISTS_MONITOR, // alerting.exists_monitor
+    API_ALERTING_UPDATE_MONITOR, // alerting.update_monitor
+    API_ALERTING_ACKNOWLEDGE_ALERTS, // alerting.acknowledge_alerts
+    API_ALERTING_EXECUTE_MONITOR, // alerting.execute_monitor
     API_ASYNCHRONOUS_SEARCH_SEARCH, // asynchronous_search.search
     API_ASYNCHRONOUS_SEARCH_STATS, // asynchronous_search.stats
     API_ASYNCHRONOUS_SEARCH_DELETE, // asynchronous_search.delete
+    API_ASYNCHRONOUS_SEARCH_GET, // asynchronous_search.get
     API_ISM_ADD_POLICY, // ism.add_policy
     API_ISM_CHANGE_POLICY, // ism.change_policy
     API_ISM_EXPLAIN_POLICY, // ism.explain_policy
@@ -375,24 +400,35 @@ enum api {
     API_KNN_STATS, // knn.stats
     API_KNN_WARMUP, // knn.warmup
     API_PPL_QUERY, // ppl.query
+    API_PPL_EXPLAIN, // ppl.explain
     API_PPL_GET_STATS, // ppl.get_stats
     API_PPL_POST_STATS, // ppl.post_stats
     API_ISM_REFRESH_SEARCH_ANALYZERS, // ism.refresh_search_analyzers
     API_ROLLUPS_GET, // rollups.get
     API_ROLLUPS_PUT, // rollups.put
+    API_ROLLUPS_DELETE, // rollups.delete
+    API_ROLLUPS_EXISTS, // rollups.exists
+    API_ROLLUPS_EXPLAIN, // rollups.explain
     API_ROLLUPS_START, // rollups.start
     API_ROLLUPS_STOP, // rollups.stop
+    API_SECURITY_CONFIG_UPGRADE_CHECK, // security.config_upgrade_check
+    API_SECURITY_CONFIG_UPGRADE_PERFORM, // security.config_upgrade_perform
     API_SECURITY_GET_ACCOUNT_DETAILS, // security.get_account_details
     API_SECURITY_CHANGE_PASSWORD, // security.change_password
-    API_SECURITY_PATCH_ACTION_GROUPS, // security.patch_action_groups
+    API_SECURITY_GET_ACTION_GROUPS, // security.get_action_groups
     API_SECURITY_DELETE_ACTION_GROUP, // security.delete_action_group
     API_SECURITY_GET_ACTION_GROUP, // security.get_action_group
+    API_SECURITY_CREATE_ACTION_GROUP, // security.create_action_group
+    API_SECURITY_PATCH_ACTION_GROUPS, // security.patch_action_groups
     API_SECURITY_PATCH_ACTION_GROUP, // security.patch_action_group
     API_SECURITY_GET_ALLOWLIST, // security.get_allowlist
     API_SECURITY_PATCH_ALLOWLIST, // security.patch_allowlist
     API_SECURITY_CREATE_ALLOWLIST, // security.create_allowlist
     API_SECURITY_GET_AUDIT_CONFIGURATION, // security.get_audit_configuration
+    API_SECURITY_PATCH_AUDIT_CONFIGURATION, // security.patch_audit_configuration
+    API_SECURITY_UPDATE_AUDIT_CONFIGURATION, // security.update_audit_configuration
     API_SECURITY_AUTHTOKEN, // security.authtoken
+    API_SECURITY_FLUSH_CACHE, // security.flush_cache
     API_SECURITY_CACHE, // security.cache
     API_SECURITY_GET_USERS, // security.get_users
     API_SECURITY_PATCH_USERS, // security.patch_users
@@ -402,13 +438,18 @@ enum api {
     API_SECURITY_CREATE_USER, // security.create_user
     API_SECURITY_GENERATE_USER_TOKEN, // security.generate_user_token
     API_SECURITY_MIGRATE, // security.migrate
+    API_SECURITY_GET_DISTINGUISHED_NAMES, // security.get_distinguished_names
+    API_SECURITY_PATCH_DISTINGUISHED_NAMES, // security.patch_distinguished_names
     API_SECURITY_DELETE_DISTINGUISHED_NAME, // security.delete_distinguished_name
     API_SECURITY_GET_DISTINGUISHED_NAME, // security.get_distinguished_name
     API_SECURITY_PATCH_DISTINGUISHED_NAME, // security.patch_distinguished_name
     API_SECURITY_UPDATE_DISTINGUISHED_NAME, // security.update_distinguished_name
+    API_SECURITY_GET_PERMISSIONS_INFO, // security.get_permissions_info
     API_SECURITY_GET_ROLES, // security.get_roles
+    API_SECURITY_PATCH_ROLES, // security.patch_roles
     API_SECURITY_DELETE_ROLE, // security.delete_role
     API_SECURITY_GET_ROLE, // security.get_role
+    API_SECURITY_PATCH_ROLE, // security.patch_role
     API_SECURITY_CREATE_ROLE, // security.create_role
     API_SECURITY_GET_ROLE_MAPPINGS, // security.get_role_mappings
     API_SECURITY_PATCH_ROLE_MAPPINGS, // security.patch_role_mappings
@@ -420,14 +461,17 @@ enum api {
     API_SECURITY_PATCH_CONFIGURATION, // security.patch_configuration
     API_SECURITY_UPDATE_CONFIGURATION, // security.update_configuration
     API_SECURITY_GET_CERTIFICATES, // security.get_certificates
+    API_SECURITY_RELOAD_HTTP_CERTIFICATES, // security.reload_http_certificates
     API_SECURITY_RELOAD_TRANSPORT_CERTIFICATES, // security.reload_transport_certificates
     API_SECURITY_GET_TENANCY_CONFIG, // security.get_tenancy_config
     API_SECURITY_CREATE_UPDATE_TENANCY_CONFIG, // security.create_update_tenancy_config
     API_SECURITY_GET_TENANTS, // security.get_tenants
     API_SECURITY_PATCH_TENANTS, // security.patch_tenants
+    API_SECURITY_DELETE_TENANT, // security.delete_tenant
     API_SECURITY_GET_TENANT, // security.get_tenant
     API_SECURITY_PATCH_TENANT, // security.patch_tenant
     API_SECURITY_CREATE_TENANT, // security.create_tenant
+    API_SECURITY_GET_USERS_LEGACY, // security.get_users_legacy
     API_SECURITY_DELETE_USER_LEGACY, // security.delete_user_legacy
     API_SECURITY_GET_USER_LEGACY, // security.get_user_legacy
     API_SECURITY_CREATE_USER_LEGACY, // security.create_user_legacy
@@ -439,22 +483,41 @@ enum api {
     API_SECURITY_POST_DASHBOARDS_INFO, // security.post_dashboards_info
     API_SECURITY_GET_SSLINFO, // security.get_sslinfo
     API_SECURITY_TENANT_INFO, // security.tenant_info
+    API_SQL_QUERY, // sql.query
+    API_SQL_EXPLAIN, // sql.explain
+    API_SQL_CLOSE, // sql.close
     API_SQL_SETTINGS, // sql.settings
     API_SQL_GET_STATS, // sql.get_stats
     API_SQL_POST_STATS, // sql.post_stats
+    API_TRANSFORMS_SEARCH, // transforms.search
+    API_TRANSFORMS_PREVIEW, // transforms.preview
+    API_TRANSFORMS_DELETE, // transforms.delete
+    API_TRANSFORMS_GET, // transforms.get
+    API_TRANSFORMS_PUT, // transforms.put
+    API_TRANSFORMS_EXPLAIN, // transforms.explain
+    API_TRANSFORMS_START, // transforms.start
+    API_TRANSFORMS_STOP, // transforms.stop
     API_CLOSE_POINT_IN_TIME, // close_point_in_time
-    API_ASYNCHRONOUS_SEARCH_GET, // asynchronous_search.get
+    API_ALERTING_GET_FINDINGS, // alerting.get_findings
     API_FLOW_FRAMEWORK_CREATE, // flow_framework.create
     API_FLOW_FRAMEWORK_SEARCH, // flow_framework.search
     API_FLOW_FRAMEWORK_GET_STEPS, // flow_framework.get_steps
     API_FLOW_FRAMEWORK_SEARCH_STATE, // flow_framework.search_state
+    API_FLOW_FRAMEWORK_DELETE, // flow_framework.delete
+    API_FLOW_FRAMEWORK_GET, // flow_framework.get
+    API_FLOW_FRAMEWORK_UPDATE, // flow_framework.update
+    API_FLOW_FRAMEWORK_DEPROVISION, // flow_framework.deprovision
     API_FLOW_FRAMEWORK_PROVISION, // flow_framework.provision
     API_FLOW_FRAMEWORK_GET_STATUS, // flow_framework.get_status
     API_KNN_SEARCH_MODELS, // knn.search_models
     API_KNN_TRAIN_MODEL, // knn.train_model
+    API_KNN_DELETE_MODEL, // knn.delete_model
+    API_KNN_GET_MODEL, // knn.get_model
     API_LTR_STATS, // ltr.stats
+    API_ML_EXECUTE_ALGORITHM, // ml.execute_algorithm
     API_ML_PREDICT, // ml.predict
     API_ML_TRAIN, // ml.train
+    API_ML_TRAIN_PREDICT, // ml.train_predict
     API_ML_REGISTER_AGENTS, // ml.register_agents
     API_ML_SEARCH_AGENTS, // ml.search_agents
     API_ML_DELETE_AGENT, // ml.delete_agent
@@ -462,11 +525,15 @@ enum api {
     API_ML_EXECUTE_AGENT, // ml.execute_agent
     API_ML_EXECUTE_AGENT_STREAM, // ml.execute_agent_stream
     API_ML_CREATE_CONNECTOR, // ml.create_connector
+    API_ML_SEARCH_CONNECTORS, // ml.search_connectors
+    API_ML_DELETE_CONNECTOR, // ml.delete_connector
     API_ML_GET_CONNECTOR, // ml.get_connector
     API_ML_UPDATE_CONNECTOR, // ml.update_connector
+    API_ML_DELETE_CONTROLLER, // ml.delete_controller
     API_ML_GET_CONTROLLER, // ml.get_controller
     API_ML_CREATE_CONTROLLER, // ml.create_controller
     API_ML_UPDATE_CONTROLLER, // ml.update_controller
+    API_ML_GET_ALL_MEMORIES, // ml.get_all_memories
     API_ML_CREATE_MEMORY, // ml.create_memory
     API_ML_SEARCH_MEMORY, // ml.search_memory
     API_ML_GET_MESSAGE, // ml.get_message
@@ -483,8 +550,10 @@ enum api {
     API_ML_DELETE_MEMORY_CONTAINER, // ml.delete_memory_container
     API_ML_GET_MEMORY_CONTAINER, // ml.get_memory_container
     API_ML_UPDATE_MEMORY_CONTAINER, // ml.update_memory_container
+    API_ML_ADD_AGENTIC_MEMORY, // ml.add_agentic_memory
     API_ML_CREATE_MEMORY_CONTAINER_SESSION, // ml.create_memory_container_session
     API_ML_DELETE_AGENTIC_MEMORY_QUERY, // ml.delete_agentic_memory_query
+    API_ML_SEARCH_AGENTIC_MEMORY, // ml.search_agentic_memory
     API_ML_DELETE_AGENTIC_MEMORY, // ml.delete_agentic_memory
     API_ML_GET_AGENTIC_MEMORY, // ml.get_agentic_memory
     API_ML_UPDATE_AGENTIC_MEMORY, // ml.update_agentic_memory
@@ -493,13 +562,20 @@ enum api {
     API_ML_DELETE_MODEL_GROUP, // ml.delete_model_group
     API_ML_GET_MODEL_GROUP, // ml.get_model_group
     API_ML_UPDATE_MODEL_GROUP, // ml.update_model_group
+    API_ML_REGISTER_MODEL, // ml.register_model
+    API_ML_REGISTER_MODEL_META, // ml.register_model_meta
     API_ML_SEARCH_MODELS, // ml.search_models
     API_ML_UNDEPLOY_MODEL, // ml.undeploy_model
     API_ML_UNLOAD_MODEL, // ml.unload_model
+    API_ML_UPLOAD_MODEL, // ml.upload_model
     API_ML_CREATE_MODEL_META, // ml.create_model_meta
     API_ML_DELETE_MODEL, // ml.delete_model
     API_ML_GET_MODEL, // ml.get_model
+    API_ML_UPDATE_MODEL, // ml.update_model
     API_ML_DEPLOY_MODEL, // ml.deploy_model
+    API_ML_LOAD_MODEL, // ml.load_model
+    API_ML_PREDICT_MODEL, // ml.predict_model
+    API_ML_PREDICT_MODEL_STREAM, // ml.predict_model_stream
     API_ML_CHUNK_MODEL, // ml.chunk_model
     API_ML_UPLOAD_CHUNK, // ml.upload_chunk
     API_ML_GET_PROFILE, // ml.get_profile
@@ -507,12 +583,17 @@ enum api {
     API_ML_GET_PROFILE_TASKS, // ml.get_profile_tasks
     API_ML_GET_STATS, // ml.get_stats
     API_ML_SEARCH_TASKS, // ml.search_tasks
+    API_ML_DELETE_TASK, // ml.delete_task
     API_ML_GET_TASK, // ml.get_task
+    API_ML_GET_ALL_TOOLS, // ml.get_all_tools
     API_ML_EXECUTE_TOOL, // ml.execute_tool
+    API_ML_GET_TOOL, // ml.get_tool
     API_NEURAL_STATS, // neural.stats
     API_NOTIFICATIONS_LIST_CHANNELS, // notifications.list_channels
     API_NOTIFICATIONS_DELETE_CONFIGS, // notifications.delete_configs
+    API_NOTIFICATIONS_GET_CONFIGS, // notifications.get_configs
     API_NOTIFICATIONS_CREATE_CONFIG, // notifications.create_config
+    API_NOTIFICATIONS_DELETE_CONFIG, // notifications.delete_config
     API_NOTIFICATIONS_GET_CONFIG, // notifications.get_config
     API_NOTIFICATIONS_UPDATE_CONFIG, // notifications.update_config
     API_NOTIFICATIONS_SEND_TEST, // notifications.send_test
@@ -524,51 +605,53 @@ enum api {
     API_OBSERVABILITY_DELETE_OBJECT, // observability.delete_object
     API_OBSERVABILITY_GET_OBJECT, // observability.get_object
     API_OBSERVABILITY_UPDATE_OBJECT, // observability.update_object
-    API_PPL_EXPLAIN, // ppl.explain
     API_QUERY_DATASOURCES_LIST, // query.datasources_list
     API_QUERY_DATASOURCES_CREATE, // query.datasources_create
     API_QUERY_DATASOURCES_UPDATE, // query.datasources_update
     API_QUERY_DATASOURCE_DELETE, // query.datasource_delete
+    API_QUERY_DATASOURCE_RETRIEVE, // query.datasource_retrieve
     API_REPLICATION_DELETE_REPLICATION_RULE, // replication.delete_replication_rule
     API_REPLICATION_CREATE_REPLICATION_RULE, // replication.create_replication_rule
+    API_REPLICATION_AUTOFOLLOW_STATS, // replication.autofollow_stats
+    API_REPLICATION_FOLLOWER_STATS, // replication.follower_stats
+    API_REPLICATION_LEADER_STATS, // replication.leader_stats
+    API_REPLICATION_PAUSE, // replication.pause
     API_REPLICATION_RESUME, // replication.resume
+    API_REPLICATION_START, // replication.start
     API_REPLICATION_STATUS, // replication.status
     API_REPLICATION_STOP, // replication.stop
     API_REPLICATION_UPDATE_SETTINGS, // replication.update_settings
-    API_ROLLUPS_EXPLAIN, // rollups.explain
     API_SEARCH_RELEVANCE_GET_EXPERIMENTS, // search_relevance.get_experiments
     API_SEARCH_RELEVANCE_PUT_EXPERIMENTS, // search_relevance.put_experiments
     API_SEARCH_RELEVANCE_EXPERIMENTS_SEARCH, // search_relevance.experiments_search
+    API_SEARCH_RELEVANCE_POST_SCHEDULED_EXPERIMENTS, // search_relevance.post_scheduled_experiments
     API_SEARCH_RELEVANCE_DELETE_SCHEDULED_EXPERIMENTS, // search_relevance.delete_scheduled_experiments
     API_SEARCH_RELEVANCE_GET_SCHEDULED_EXPERIMENTS, // search_relevance.get_scheduled_experiments
     API_SEARCH_RELEVANCE_DELETE_EXPERIMENTS, // search_relevance.delete_experiments
     API_SEARCH_RELEVANCE_GET_JUDGMENTS, // search_relevance.get_judgments
+    API_SEARCH_RELEVANCE_PUT_JUDGMENTS, // search_relevance.put_judgments
     API_SEARCH_RELEVANCE_JUDGMENTS_SEARCH, // search_relevance.judgments_search
+    API_SEARCH_RELEVANCE_DELETE_JUDGMENTS, // search_relevance.delete_judgments
     API_SEARCH_RELEVANCE_GET_QUERY_SETS, // search_relevance.get_query_sets
     API_SEARCH_RELEVANCE_POST_QUERY_SETS, // search_relevance.post_query_sets
+    API_SEARCH_RELEVANCE_PUT_QUERY_SETS, // search_relevance.put_query_sets
     API_SEARCH_RELEVANCE_QUERY_SETS_SEARCH, // search_relevance.query_sets_search
     API_SEARCH_RELEVANCE_DELETE_QUERY_SETS, // search_relevance.delete_query_sets
+    API_SEARCH_RELEVANCE_PUT_SEARCH_CONFIGURATIONS, // search_relevance.put_search_configurations
     API_SEARCH_RELEVANCE_SEARCH_CONFIGURATIONS_SEARCH, // search_relevance.search_configurations_search
     API_SEARCH_RELEVANCE_DELETE_SEARCH_CONFIGURATIONS, // search_relevance.delete_search_configurations
     API_SEARCH_RELEVANCE_GET_SEARCH_CONFIGURATIONS, // search_relevance.get_search_configurations
     API_SEARCH_RELEVANCE_GET_STATS, // search_relevance.get_stats
     API_SEARCH_RELEVANCE_GET_NODE_STATS, // search_relevance.get_node_stats
-    API_SECURITY_CONFIG_UPGRADE_CHECK, // security.config_upgrade_check
-    API_SECURITY_GET_ACTION_GROUPS, // security.get_action_groups
-    API_SECURITY_CREATE_ACTION_GROUP, // security.create_action_group
-    API_SECURITY_PATCH_AUDIT_CONFIGURATION, // security.patch_audit_configuration
-    API_SECURITY_UPDATE_AUDIT_CONFIGURATION, // security.update_audit_configuration
-    API_SECURITY_FLUSH_CACHE, // security.flush_cache
-    API_SECURITY_GET_DISTINGUISHED_NAMES, // security.get_distinguished_names
-    API_SECURITY_PATCH_DISTINGUISHED_NAMES, // security.patch_distinguished_names
-    API_SECURITY_PATCH_ROLES, // security.patch_roles
-    API_SECURITY_PATCH_ROLE, // security.patch_role
-    API_SECURITY_RELOAD_HTTP_CERTIFICATES, // security.reload_http_certificates
-    API_SECURITY_DELETE_TENANT, // security.delete_tenant
-    API_SECURITY_GET_USERS_LEGACY, // security.get_users_legacy
+    API_SECURITY_GET_ALL_CERTIFICATES, // security.get_all_certificates
+    API_SECURITY_GET_NODE_CERTIFICATES, // security.get_node_certificates
+    API_SECURITY_GENERATE_OBO_TOKEN, // security.generate_obo_token
     API_SECURITY_WHO_AM_I, // security.who_am_i
+    API_SECURITY_WHO_AM_I_PROTECTED, // security.who_am_i_protected
     API_SECURITY_ANALYTICS_GET_ALERTS, // security_analytics.get_alerts
+    API_SECURITY_ANALYTICS_GET_FINDINGS, // security_analytics.get_findings
     API_SECURITY_ANALYTICS_SEARCH_FINDING_CORRELATIONS, // security_analytics.search_finding_correlations
+    API_SM_GET_POLICIES, // sm.get_policies
     API_SM_DELETE_POLICY, // sm.delete_policy
     API_SM_GET_POLICY, // sm.get_policy
     API_SM_CREATE_POLICY, // sm.create_policy
@@ -576,18 +659,14 @@ enum api {
     API_SM_EXPLAIN_POLICY, // sm.explain_policy
     API_SM_START_POLICY, // sm.start_policy
     API_SM_STOP_POLICY, // sm.stop_policy
-    API_SQL_QUERY, // sql.query
-    API_SQL_EXPLAIN, // sql.explain
-    API_TRANSFORMS_SEARCH, // transforms.search
-    API_TRANSFORMS_PREVIEW, // transforms.preview
-    API_TRANSFORMS_DELETE, // transforms.delete
-    API_TRANSFORMS_GET, // transforms.get
-    API_TRANSFORMS_EXPLAIN, // transforms.explain
-    API_TRANSFORMS_STOP, // transforms.stop
     API_GEOSPATIAL_GET_UPLOAD_STATS, // geospatial.get_upload_stats
+    API_GEOSPATIAL_GEOJSON_UPLOAD_POST, // geospatial.geojson_upload_post
     API_GEOSPATIAL_GEOJSON_UPLOAD_PUT, // geospatial.geojson_upload_put
+    API_GEOSPATIAL_DELETE_IP2GEO_DATASOURCE, // geospatial.delete_ip2geo_datasource
     API_GEOSPATIAL_GET_IP2GEO_DATASOURCE, // geospatial.get_ip2geo_datasource
+    API_GEOSPATIAL_PUT_IP2GEO_DATASOURCE, // geospatial.put_ip2geo_datasource
     API_GEOSPATIAL_PUT_IP2GEO_DATASOURCE_SETTINGS, // geospatial.put_ip2geo_datasource_settings
+    API_UBI_INITIALIZE, // ubi.initialize
     API_PROFILING_FLAMEGRAPH, // profiling.flamegraph
     API_PROFILING_STACKTRACES, // profiling.stacktraces
     API_PROFILING_STATUS, // profiling.status
@@ -812,6 +891,7 @@ enum api {
     API_WATCHER_ACTIVATE_WATCH, // watcher.activate_watch
     API_WATCHER_DEACTIVATE_WATCH, // watcher.deactivate_watch
     API_WLM_GET_QUERY_GROUP, // wlm.get_query_group
+    API_WLM_CREATE_QUERY_GROUP, // wlm.create_query_group
     API_WLM_DELETE_QUERY_GROUP, // wlm.delete_query_group
     API_WLM_UPDATE_QUERY_GROUP, // wlm.update_query_group
     API_XPACK_INFO, // xpack.info
@@ -872,6 +952,7 @@ enum api {
     API_INDICES_UNFREEZE, // indices.unfreeze
     API_UPDATE, // update
     API_UPDATE_BY_QUERY, // update_by_query
+    API_INGESTION_PAUSE, // ingestion.pause
     API_INGESTION_RESUME, // ingestion.resume
     API_INGESTION_GET_STATE, // ingestion.get_state
     API_PERCOLATE, // percolate
