@@ -4,6 +4,7 @@
 #include "wire.h"
 
 enum {
+    FLOW_TAIL = 16,    // delivered bytes per side kept to compare overlaps with
     FLOW_RECENT = 8,   // segments per side remembered to tell copies from retransmissions and conflicts
     FLOW_SETTLE = 16,  // packets of the connection after which nothing displaced is expected any more
 };
@@ -51,6 +52,9 @@ struct half {
     int64_t piece_ns;       // of the newest piece delivered
     struct recent recent[FLOW_RECENT];
     uint8_t recent_at;
+    uint64_t moved;         // number of the packet that last moved `next`
+    uint8_t tail_bytes[FLOW_TAIL];
+    uint8_t tail_size;
 };
 
 struct flow {
@@ -58,6 +62,7 @@ struct flow {
     struct half half[2];
     void *state;            // the receiver's
     bool opened, joining, closed;
+    bool superseded;        // a later connection of the same two ends has begun
     uint64_t packets;       // of the connection
     uint64_t join_packets;  // when the first payload came, or 0
     int64_t join_ns;

@@ -86,6 +86,8 @@ static void give_gap(struct streams *s, struct flow *f, int side, int64_t end, e
         s->stats->evicted_bytes += gap.size_bytes;
     h->next = end;
     h->high = most(h->high, end);
+    h->moved = f->packets;
+    h->tail_size = 0;
     // What we did not see was acknowledged all the same.
     if (h->claim >= end)
         f->conn.acked[side] = (uint64_t)most((int64_t)f->conn.acked[side], end);
@@ -100,6 +102,30 @@ struct portion {
     int64_t time_ns;
 };
 
+// A tail ends at `next`; after a gap it begins anew.
+static void keep_tail(struct half *h, const struct portion *p)
+{
+    uint32_t fresh = p->captured < FLOW_TAIL ? p->captured : FLOW_TAIL, old = h->tail_size;
+    if (p->captured < p->size_bytes) {
+        h->tail_size = 0;
+        return;
+    }
+    if (old > FLOW_TAIL - fresh) {
+        memmove(h->tail_bytes, h->tail_bytes + (old + fresh - FLOW_TAIL), FLOW_TAIL - fresh);
+        old = FLOW_TAIL - fresh;
+    }
+    if (fresh)
+        memcpy(h->tail_bytes + old, p->bytes + (p->captured - fresh), fresh);
+    h->tail_size = (uint8_t)(old + fresh);
+}
+
+// Do the bytes of the portion that were delivered already differ from what was? Looks at the last few only.
+static bool tail_differs(const struct half *h, const struct portion *p, int64_t at)
+{
+    int64_t from = most(at, h->next - h->tail_size), to = least(at + p->captured, h->next);
+    return to > from && memcmp(p->bytes + (from - at), h->tail_bytes + (h->tail_size - (h->next - from)), (size_t)(to - from)) != 0;
+}
+
 static void give_data(struct streams *s, struct flow *f, int side, const struct portion *p)
 {
     struct half *h = &f->half[side];
@@ -108,6 +134,8 @@ static void give_data(struct streams *s, struct flow *f, int side, const struct 
     set_ack(f, side, p->ack, p->ack_valid, &piece.ack_known, &piece.ack);
     h->next += p->captured;
     h->piece_ns = p->time_ns;
+    h->moved = f->packets;
+    keep_tail(h, p);
     s->stats->bytes_kept += p->captured;
     if (p->captured)
         s->sink->data(s->sink->ctx, f->state, &piece);
@@ -402,6 +430,9 @@ static bool hole_is_lost(struct flow *f, int side, int64_t now_ns, int64_t *end)
         limit = least(limit, h->fin_at);
     if (h->head)
         limit = least(limit, h->head->at);
+    // Nothing beyond: as long as the stream still moves by itself, the acknowledgement is early or forged.
+    else if (f->packets - h->moved < FLOW_SETTLE && now_ns - h->stuck_ns < STREAM_SETTLE_NS)
+        limit = h->next;
     *end = limit;
     // One byte past the end may be a FIN that was not captured.
     if (limit == h->next + 1 && !h->head && !h->fin && !other_waits(f, side))
@@ -518,7 +549,7 @@ static void note_syn(struct flow *f, int side, const struct segment *seg)
 }
 
 // True when this very packet was seen before.
-static bool note_recent(struct streams *s, struct flow *f, const struct stream_in *in)
+static bool note_recent(struct streams *s, struct flow *f, struct stream_in *in)
 {
     struct half *h = &f->half[in->side];
     const struct segment *seg = in->segment;
@@ -531,8 +562,7 @@ static bool note_recent(struct streams *s, struct flow *f, const struct stream_i
             s->stats->duplicates++;
             return true;
         }
-        if (seg->payload_bytes && r->hash != hash)
-            s->stats->overlaps_conflicting++;
+        in->conflict |= seg->payload_bytes && r->hash != hash;
     }
     h->recent[h->recent_at++ % FLOW_RECENT] = (struct recent){seg->seq, seg->payload_bytes, in->ident, hash};
     return false;
@@ -545,7 +575,7 @@ static void note_rst(struct streams *s, struct flow *f, const struct stream_in *
     const struct segment *seg = in->segment;
     int64_t at = stream_offset(h, seg->seq);
     // A refusal of a SYN carries the sequence number 0 and acknowledges the SYN.
-    bool refusal = !f->conn.seen[in->side] && seg->flags & SEGMENT_ACK && o->known && stream_offset(o, seg->ack) == 0;
+    bool refusal = !h->known && seg->flags & SEGMENT_ACK && o->known && stream_offset(o, seg->ack) == 0;
     // The receiver demands a sequence number within its window; a little slack for what we have not seen.
     bool fits = h->known && (f->joining || (at >= h->next - 65536 && at <= most(h->high, h->claim) + (4 << 20)));
     if (!refusal && !fits)
@@ -596,12 +626,14 @@ static void place(struct streams *s, struct flow *f, const struct stream_in *in,
         h->join_payload = least(h->join_payload, at);
     else if (end <= h->next) {
         s->stats->retransmitted++;
+        s->stats->overlaps_conflicting += in->conflict || tail_differs(h, &p, at);
         return;
     }
     if (f->rst_side == in->side && at >= f->rst_at && !f->closed)
         f->rst_side = -1; // it goes on: nobody believed the reset
     if (!f->joining && at < h->next) {
         s->stats->overlaps++;
+        s->stats->overlaps_conflicting += tail_differs(h, &p, at);
         p = part_of(&p, at, h->next, end);
         at = h->next;
     }
@@ -655,7 +687,7 @@ static void take_payload(struct streams *s, struct flow *f, const struct stream_
         note_fin(f, in, at + seg->payload_bytes);
 }
 
-void stream_feed(struct streams *s, struct flow *f, const struct stream_in *in)
+void stream_feed(struct streams *s, struct flow *f, struct stream_in *in)
 {
     const struct segment *seg = in->segment;
     if (note_recent(s, f, in))

@@ -23,9 +23,10 @@ struct stream_in {
     const struct segment *segment;
     int side;
     uint32_t ident;
+    bool conflict; // set by stream_feed: the same place was seen with other bytes
 };
 
-void stream_feed(struct streams *s, struct flow *f, const struct stream_in *in);
+void stream_feed(struct streams *s, struct flow *f, struct stream_in *in);
 // Time passed: what waited long enough is decided.
 void stream_age(struct streams *s, struct flow *f, int64_t now_ns);
 bool stream_waits(const struct flow *f);     // stream_age has something to look at

@@ -123,6 +123,7 @@ struct flow *table_add(struct table *t, uint64_t hash, const struct endpoint *fr
         *at = old->bucket_next;
         old->bucket_next = NULL;
         f->older = old;
+        old->superseded = true;
     }
     struct flow **bucket = &t->buckets[hash & (t->room - 1)];
     f->bucket_next = *bucket;
@@ -142,6 +143,7 @@ void table_drop(struct table *t, struct flow *f)
     if (at) {
         if (f->older) {
             f->older->bucket_next = f->bucket_next;
+            f->older->superseded = false;
             *at = f->older;
         } else {
             *at = f->bucket_next;

@@ -16,7 +16,12 @@
 
 #include <stdlib.h>
 
-enum { CLOSED_MAX = 16384 };
+enum {
+    CLOSED_MAX = 16384,
+    NEAR_CLOSED = 64 << 10, // a retransmission of a closed connection lies within
+    NEAR_BEHIND = 64 << 20, // and one of an open connection
+    NEAR_AHEAD = 1 << 30,   // the largest window there is
+};
 #define TIME_MAX (INT64_MAX / 2)
 #define IDLE_DEFAULT_NS (3600 * WHEN_NS_PER_S)
 
@@ -157,9 +162,17 @@ static bool begins_anew(const struct flow *f, int side, const struct segment *se
         // A connection whose beginning was not seen: its own SYN comes late at most.
         return h->known && !f->joining && stream_offset(h, seg->seq + 1) != 0;
     }
+    const struct half *h = &f->half[side];
+    if (!seg->payload_bytes || !h->known || f->joining)
+        return false;
+    int64_t at = stream_offset(h, seg->seq);
     // Nobody believed the reset that closed it: it goes on.
-    return f->closed && f->closed_by_rst && seg->payload_bytes && f->half[side].known &&
-           stream_offset(&f->half[side], seg->seq) >= f->half[side].high;
+    if (f->closed && f->closed_by_rst && at >= h->high)
+        return true;
+    // So far away that it belongs to another connection, whose beginning was not seen.
+    if (f->closed)
+        return at < h->next - NEAR_CLOSED || at > h->next + NEAR_CLOSED;
+    return at < h->next - NEAR_BEHIND || at > h->high + NEAR_AHEAD;
 }
 
 static struct flow *choose_flow(struct wire *w, const struct segment *seg, int *side)
@@ -187,7 +200,7 @@ static struct flow *choose_flow(struct wire *w, const struct segment *seg, int *
 // The earlier connection of the same two ends gets the late packets of its own for a while.
 static void retire_older(struct wire *w, struct flow *f)
 {
-    if (f->older && f->packets >= FLOW_SETTLE)
+    if (f->older && f->opened && (f->packets >= FLOW_SETTLE || w->now_ns - f->conn.first_ns >= STREAM_SETTLE_NS))
         drop_flow(w, f->older, END_REUSED);
 }
 
@@ -277,8 +290,8 @@ void wire_close(struct wire *w)
 {
     if (!w)
         return;
-    while (w->table.open.first)
-        drop_flow(w, w->table.open.first, END_INPUT);
+    for (struct flow *f; (f = w->table.open.first);)
+        drop_flow(w, f, f->superseded ? END_REUSED : END_INPUT);
     table_fini(&w->table);
     fragments_close(w->decoder.fragments);
     mem_free(w);
