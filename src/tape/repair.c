@@ -132,14 +132,27 @@ static bool give_up(struct catalog *c, struct catalog_segment *s, bool *ids_lost
     return catalog_store(c, s, fault);
 }
 
-static bool mend(struct catalog_segment *s, sqlite3 *log, sqlite3 *body)
+// DB_FINE: whole. DB_BROKEN: damaged. Anything else: not now.
+static enum db_trouble mend(struct catalog_segment *s, sqlite3 *log, sqlite3 *body)
 {
     if (db_int(log, "SELECT count(*) FROM segment", 0) != 1)
-        return false;
+        return sqlite3_errcode(log) == SQLITE_OK || sqlite3_errcode(log) == SQLITE_DONE ? DB_BROKEN
+                                                                                       : db_trouble(log, sqlite3_extended_errcode(log));
     s->start_us = db_int(log, "SELECT start_us FROM segment", s->start_us);
     if (db_int(log, "SELECT sealed FROM segment", 0))
-        return true;
-    return tell_lost_bodies(log, body) == SQLITE_OK && repair_finish_log(log, true) == SQLITE_OK;
+        return DB_FINE;
+    int code = tell_lost_bodies(log, body);
+    if (code == SQLITE_OK)
+        code = repair_finish_log(log, true);
+    return db_trouble(log, code);
+}
+
+// What taking over needs to know of a segment, sealed in the catalog or not.
+static void note_numbers(struct catalog_segment *s, sqlite3 *log)
+{
+    s->last_us = db_int(log, "SELECT last_us FROM segment", INT64_MIN);
+    s->next_id = (uint64_t)db_int(log, "SELECT next_id FROM segment", (int64_t)s->next_id);
+    s->last_x = (uint64_t)db_int(log, "SELECT last_x FROM segment", 0);
 }
 
 bool repair_segment(struct catalog *c, struct catalog_segment *s, bool *ids_lost, struct fault *fault)
@@ -170,13 +183,17 @@ bool repair_segment(struct catalog *c, struct catalog_segment *s, bool *ids_lost
         else if (!db_open(body_path, &db_body, true, &body, &why))
             body = NULL;
     }
-    bool ok = mend(s, log, body);
-    if (ok && body)
-        db_seal(body);
-    if (ok)
-        db_seal(log);
+    enum db_trouble trouble = mend(s, log, body);
+    bool ok = trouble != DB_BROKEN;
+    // A reader in the way, or a full disk: what is in the write-ahead logs stays there, and the segment unsealed in the catalog, for now.
+    bool plain = trouble == DB_FINE && (!body || db_seal(body) == SQLITE_OK) && db_seal(log) == SQLITE_OK;
     db_close(body);
-    ok = ok ? catalog_take_summary(c, s, log, fault) : give_up(c, s, ids_lost, fault);
+    if (!ok)
+        ok = give_up(c, s, ids_lost, fault);
+    else if (plain)
+        ok = catalog_take_summary(c, s, log, fault);
+    else
+        note_numbers(s, log);
     db_close(log);
     return ok;
 }

@@ -221,6 +221,7 @@ static bool retain(struct tape_writer *w)
     if (w->now_ns == WHEN_UNKNOWN || (w->retained_ns != WHEN_UNKNOWN && w->now_ns - w->retained_ns < RETAIN_NS))
         return true;
     w->retained_ns = w->now_ns;
+    segment_reseal(w);
     uint64_t current = w->seg.open ? w->seg.log_bytes + w->seg.body_bytes : 0;
     struct fault why = {0};
     if (retention_apply(&w->catalog, &w->settings, when_us(w->now_ns), current, &why))

@@ -167,13 +167,11 @@ bool segment_seal(struct tape_writer *w)
         segment_stop_rows(w, trouble);
         return !w->failed;
     }
-    // From here on failing is harmless: the next open finishes what is left.
-    if (s->body)
-        db_seal(s->body);
-    db_seal(s->log);
+    // From here on failing is harmless. A reader in the way leaves the segment unsealed in the catalog: it is tried again.
+    bool plain = (!s->body || db_seal(s->body) == SQLITE_OK) && db_seal(s->log) == SQLITE_OK;
     struct catalog_segment *row = catalog_row(w, s->number);
     struct fault ignored;
-    if (row)
+    if (row && plain)
         catalog_take_summary(&w->catalog, row, s->log, &ignored);
     body_forget_blocks(w);
     let_go(s);
@@ -196,6 +194,17 @@ void segment_abandon(struct tape_writer *w)
     op_forget(w);
     row_forget(w);
     let_go(s);
+}
+
+void segment_reseal(struct tape_writer *w)
+{
+    struct fault ignored;
+    bool ids_lost;
+    for (size_t i = 0; i < w->catalog.count; i++) {
+        struct catalog_segment *row = &w->catalog.at[i];
+        if (!row->sealed && !row->log_gone && (!w->seg.open || row->number != w->seg.number))
+            repair_segment(&w->catalog, row, &ids_lost, &ignored);
+    }
 }
 
 // ---- disk trouble ---------------------------------------------------------------------------------------------------

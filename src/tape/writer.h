@@ -148,6 +148,7 @@ bool writer_rotate_if_wanted(struct tape_writer *w);  // false: w->failed
 bool segment_begin(struct tape_writer *w, int64_t time_ns);     // false: disk trouble, or w->failed
 bool segment_seal(struct tape_writer *w);                       // false: w->failed
 void segment_abandon(struct tape_writer *w);                    // closes without a further write
+void segment_reseal(struct tape_writer *w);              // earlier segments that a reader or the disk kept from being sealed
 // After a disk error: rolls back, lets go of the segment, counts what is lost.
 void segment_stop_rows(struct tape_writer *w, enum db_trouble trouble);
 bool segment_resume(struct tape_writer *w);                     // tries again when the disk has room; false: w->failed
