@@ -107,6 +107,10 @@ static void take_listed(struct reel *r, sqlite3_stmt *stmt)
     s->alerts = column_or(stmt, 9, 0);
     s->log_bytes = column_or(stmt, 10, 0);
     s->body_bytes = column_or(stmt, 16, 0);
+    s->told_first_us = s->rows || s->gaps ? s->first_us : INT64_MIN;
+    s->told_last_us = s->last_us;
+    s->told_first_x = s->first_x;
+    s->told_last_x = s->last_x;
 }
 
 static void read_index(struct reel *r)
@@ -146,6 +150,45 @@ void reel_refresh(struct reel *r)
         if (!s->log_here && !s->log_gone_us && s->listed)
             tape_warn(r->tape, "segment %s of tape %s is not there (%s%s): what it held is missing here", s->name, r->name, s->name, FORMAT_LOG_SUFFIX);
     }
+}
+
+static int64_t file_bytes(struct reel *r, const struct reel_segment *s, const char *end)
+{
+    char path[4300];
+    struct stat st;
+    int64_t bytes = 0;
+    static const char *const more[] = {"", "-wal"};
+    for (size_t i = 0; i < 2; i++) {
+        snprintf(path, sizeof path, "%s/%s%s%s", r->dir, s->name, end, more[i]);
+        bytes += stat(path, &st) == 0 ? st.st_size : 0;
+    }
+    return bytes;
+}
+
+void segment_measure(struct reel *r, struct reel_segment *s)
+{
+    if (s->log_here)
+        s->log_bytes = file_bytes(r, s, FORMAT_LOG_SUFFIX);
+    if (s->body_here)
+        s->body_bytes = file_bytes(r, s, FORMAT_BODY_SUFFIX);
+    struct open_segment *o = s->listed || s->state == SEGMENT_BAD ? NULL : segment_pin(r, s);
+    if (!o)
+        return;
+    sqlite3_stmt *stmt = segment_prepare(o, "SELECT (SELECT count(*) FROM x),(SELECT coalesce(sum(n),0) FROM op_block),(SELECT count(*) FROM gap),"
+                                            "(SELECT count(*) FROM alert),(SELECT min(id) FROM x),(SELECT max(id) FROM x),"
+                                            "(SELECT min(lo) FROM bucket),(SELECT max(hi) FROM bucket)");
+    if (stmt && sqlite3_step(stmt) == SQLITE_ROW) {
+        s->rows = sqlite3_column_int64(stmt, 0);
+        s->ops = sqlite3_column_int64(stmt, 1);
+        s->gaps = sqlite3_column_int64(stmt, 2);
+        s->alerts = sqlite3_column_int64(stmt, 3);
+        s->told_first_us = s->rows ? o->start_us + sqlite3_column_int64(stmt, 6) : INT64_MIN;
+        s->told_last_us = s->rows ? o->start_us + sqlite3_column_int64(stmt, 7) : INT64_MIN;
+        s->told_first_x = (uint64_t)sqlite3_column_int64(stmt, 4);
+        s->told_last_x = (uint64_t)sqlite3_column_int64(stmt, 5);
+    }
+    sqlite3_finalize(stmt);
+    segment_unpin(r, s);
 }
 
 // ---- tapes ----------------------------------------------------------------------------------------------------------

@@ -46,7 +46,9 @@ struct reel_segment {          // one segment of one tape
     char name[FORMAT_NAME_SIZE];
     uint32_t number;
     int64_t first_us, last_us; // of anything in it; last_us INT64_MAX while it grows
-    uint64_t first_x, last_x;
+    uint64_t first_x, last_x;  // bounds for skipping: wide open while it grows
+    int64_t told_first_us, told_last_us; // what is in it, for showing (segment_measure); INT64_MIN: nothing
+    uint64_t told_first_x, told_last_x;
     int64_t rows, ops, gaps, alerts, log_bytes, body_bytes;
     bool sealed, listed;       // listed: the numbers above come from tape.db and are final
     bool log_here, body_here, lates_loaded;
@@ -97,6 +99,8 @@ void segment_unpin(struct reel *r, struct reel_segment *s);
 sqlite3 *segment_body(struct reel *r, struct reel_segment *s); // NULL: not there or bad
 void segment_close(struct tape *t, struct reel_segment *s);
 sqlite3_stmt *segment_prepare(struct open_segment *o, const char *sql); // NULL: memory out or a damaged schema
+// Numbers of a segment that tape.db does not tell: counted in the segment itself, sizes from the files.
+void segment_measure(struct reel *r, struct reel_segment *s);
 bool reel_is_live(const char *dir);
 void reel_refresh(struct reel *r); // looks for new segments and at what became of old ones
 bool reel_load_lates(struct reel *r); // outcomes learned afterwards, wherever they stand. False: memory out
