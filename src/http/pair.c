@@ -8,7 +8,7 @@
 // next request. So requests sent with the same acknowledgement P form a group (one request, or several pipelined), and the answers
 // to a group begin at P.
 // 1. Doubt ends at the first answer whose group begins behind the loss: the first of that group is meant, all earlier ones are passed.
-// 2. Within a group that the loss has hit, a lone request is meant; of several none is (they stay unanswered, the answer is an orphan).
+// 2. Within a group that the loss has hit, a lone request is meant; of several, lost ones included, none is (they stay unanswered, the answer is an orphan).
 // 3. A phantom (client bytes that were lost) swallows answers until one comes that belongs to a later group.
 #include "pair.h"
 
@@ -99,6 +99,15 @@ static struct pending *newest_group(struct pending *first, const struct pair_pla
     return group;
 }
 
+// Has the server received anything of a later request, or of what was lost there?
+static bool is_alone(const struct pending *p, const struct pair_place *a)
+{
+    while ((p = p->next) != NULL)
+        if (p->answer == ANSWER_NONE && (!a->ack_known || p->start < a->ack))
+            return false;
+    return true;
+}
+
 static struct pending *pick_in_doubt(const struct pair_queue *q, struct pending *first, const struct pair_place *a)
 {
     struct pending *group = newest_group(first, a);
@@ -106,9 +115,7 @@ static struct pending *pick_in_doubt(const struct pair_queue *q, struct pending 
         return first->phantom ? past_phantom(first, a) : first;
     if (group->ack == a->start || q->lost_end <= group->ack)
         return group->phantom ? past_phantom(group, a) : group;
-    struct pending *more = next_eligible(group->next, a);
-    bool alone = !more || more->phantom;
-    return alone && !group->phantom ? group : NULL;
+    return !group->phantom && is_alone(group, a) ? group : NULL;
 }
 
 struct pending *pair_pick(struct pair_queue *q, const struct pair_place *place)

@@ -220,6 +220,21 @@ static void recording_that_ends_inside_a_body_says_so(void **state)
     talk_check(steps, NULL, "1> PUT /1\n1> 'abc'\n1> end 3 incomplete truncated\n1. open\n");
 }
 
+static void answer_behind_a_loss_is_not_given_back_to_a_request_before_a_lost_one(void **state)
+{
+    (void)state;
+    // Answer 1 and request 2 are lost; the answer that comes acknowledges more than request 1.
+    const struct step steps[] = {C("DELETE /1 HTTP/1.1\r\n\r\n"), LOSE_C(30), LOSE_S(40), S("HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n"), C("GET /3 HTTP/1.1\r\n\r\n"), S(OK), FIN_C, FIN_S, {0}};
+    talk_check(steps, NULL,
+               "1> DELETE /1\n1> end 0\ngap client lost 22+30\ngap server lost 0+40\ngap server orphan 40+43\n2> GET /3\n2> end 0\n1. answer lost\n"
+               "2< 200\n2< 'ok'\n2< end 2\n2. answered\n");
+    // Here request 2 has begun to come.
+    const struct step begun[] = {C("DELETE /1 HTTP/1.1\r\n\r\n"), C("PUT /2 HTTP/1.1\r\nContent-Length: 9\r\n\r\n"), LOSE_S(40), S("HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n"), LOSE_C(9), FIN_C, FIN_S, {0}};
+    talk_check(begun, NULL,
+               "1> DELETE /1\n1> end 0\n2> PUT /2\ngap server lost 0+40\ngap server orphan 40+43\ngap client lost 60+9\n2> hole 9\n2> end 9 missing 9 truncated\n"
+               "1. answer lost\n2. answer lost\n");
+}
+
 static void answers_in_doubt_leave_no_hang_up(void **state)
 {
     (void)state;
@@ -253,6 +268,7 @@ int main(void)
         cmocka_unit_test(second_answer_behind_the_real_one_belongs_to_nothing),
         cmocka_unit_test(requests_go_on_where_acknowledgements_are_unknown),
         cmocka_unit_test(read_until_close_answer_ends_when_the_client_asks_again),
+        cmocka_unit_test(answer_behind_a_loss_is_not_given_back_to_a_request_before_a_lost_one),
         cmocka_unit_test(answers_in_doubt_leave_no_hang_up),
         cmocka_unit_test(recording_that_ends_inside_a_body_says_so),
     };
