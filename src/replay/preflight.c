@@ -131,6 +131,21 @@ static bool read_stats(const struct preflight_settings *set, struct preflight_in
     return true;
 }
 
+bool preflight_numbers(struct target *t, const char *index, int64_t *max_seq, struct fault *fault)
+{
+    struct preflight_settings set = {.target = t};
+    struct preflight_index *p = mem_zero(1, sizeof *p);
+    struct arena a;
+    if (!p)
+        return fault_memory(fault);
+    arena_init(&a, 64 << 20);
+    p->name = (char *)(uintptr_t)index;
+    bool ok = read_stats(&set, p, max_seq, &a, fault);
+    arena_fini(&a);
+    mem_free(p);
+    return ok;
+}
+
 static bool read_recovery(const struct preflight_settings *set, struct preflight_index *out, struct arena *a, struct fault *fault)
 {
     struct buf path = {0};

@@ -29,4 +29,6 @@ struct preflight_settings {
 
 // Fault user with the option that overrides it, or system. Notes the seam in the journal when there is one.
 bool preflight_index(const struct preflight_settings *set, const char *name, struct preflight_index *out, struct fault *fault);
+// Today's highest number of every shard.
+bool preflight_numbers(struct target *t, const char *index, int64_t *max_seq, struct fault *fault);
 void preflight_index_fini(struct preflight_index *p);

@@ -10,6 +10,7 @@ enum journal_state {
     JOURNAL_DONE,    // acknowledged: the last number, term and version are the target's
     JOURNAL_LEFT,    // left alone: somebody else had written it
     JOURNAL_REFUSED, // the target refused it for good
+    JOURNAL_OWN,     // keyed by document alone: the number our own last write of it got
 };
 
 struct journal_doc {

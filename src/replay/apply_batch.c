@@ -1,0 +1,601 @@
+// One lane: its documents' states on the target are read, the next action of each is sent, answers advance them.
+//
+// Invariants: 1. a document that somebody else wrote since the restore is never written. 2. an action whose answer was lost
+// is never sent again before the document was looked at. 3. the journal has an intent before a request leaves, and the
+// result before the lane takes new documents.
+#include "apply_inside.h"
+
+#include "../base/clock.h"
+#include "../base/diag.h"
+#include "../base/mem.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+static uint64_t work_key(const struct work *w)
+{
+    const struct plan_step *last = &w->doc.steps[w->doc.step_count - 1];
+    uint64_t k[5] = {w->doc.hash, w->doc.epoch, last->exchange, last->item, last->tape};
+    return map_hash(bytes_of(k, sizeof k), 3);
+}
+
+// The document whatever the plan: the number that our own last write of it got.
+static uint64_t own_key(const struct work *w)
+{
+    return map_hash(bytes_of(&w->doc.hash, sizeof w->doc.hash), 4);
+}
+
+static bool write_journal(struct apply *ap, const struct work *w, enum journal_state state)
+{
+    struct journal_doc d = {state, w->found ? w->seq_no : -1, w->found ? w->primary_term : -1, w->found ? w->version : -1, w->step};
+    return !ap->set->journal || journal_put(ap->set->journal, work_key(w), &d, ap->fault);
+}
+
+static void dead_letter(struct apply *ap, const struct work *w, const char *why)
+{
+    struct buf line = {0};
+    const struct plan_step *s = &w->doc.steps[w->step < w->doc.step_count ? w->step : w->doc.step_count - 1];
+    if (!ap->dead && ap->set->dead_letters)
+        ap->dead = fopen(ap->set->dead_letters, "ae");
+    buf_add_text(&line, "{\"index\":");
+    json_write_text(&line, bytes_of_text(plan_slot(ap->set->plan, w->doc.slot)->to));
+    buf_add_text(&line, ",\"id\":");
+    json_write_text(&line, w->doc.id);
+    if (w->doc.routing.size) {
+        buf_add_text(&line, ",\"routing\":");
+        json_write_text(&line, w->doc.routing);
+    }
+    buf_format(&line, ",\"exchange\":%llu,\"item\":%u,\"reason\":", (unsigned long long)s->exchange, s->item);
+    json_write_text(&line, bytes_of_text(why));
+    buf_add_text(&line, "}\n");
+    if (ap->dead && !line.failed)
+        fwrite(line.at, 1, line.size, ap->dead);
+    buf_fini(&line);
+}
+
+static bool finish(struct apply *ap, struct work *w, enum work_end end, const char *why)
+{
+    static const enum journal_state states[] = {JOURNAL_DONE, JOURNAL_DONE, JOURNAL_LEFT, JOURNAL_REFUSED, JOURNAL_REFUSED};
+    w->state = WORK_END;
+    w->end = end;
+    ap->report->applied += end == WORK_APPLIED;
+    ap->report->already += end == WORK_ALREADY;
+    ap->report->left_alone += end == WORK_LEFT;
+    ap->report->refused += end == WORK_REFUSED;
+    ap->report->missing_base += end == WORK_NO_BASE;
+    ap->report->parity_lost += w->parity_lost;
+    ap->done_docs++;
+    if (end == WORK_REFUSED || end == WORK_NO_BASE)
+        dead_letter(ap, w, why ? why : "refused");
+    fold_fini(&w->action);
+    if (w->wrote && w->found && ap->set->journal) {
+        struct journal_doc own = {JOURNAL_OWN, w->seq_no, w->primary_term, w->version, 0};
+        if (!journal_put(ap->set->journal, own_key(w), &own, ap->fault))
+            return false;
+    }
+    return write_journal(ap, w, states[end]);
+}
+
+static bool touched(const struct apply *ap, const struct work *w)
+{
+    const struct preflight_index *p = apply_index(ap, w->doc.slot);
+    const int64_t *max = ap->max_seq[p - ap->set->indices];
+    struct journal_doc own;
+    if (!w->found || w->ours)
+        return false;
+    if (ap->set->journal && journal_find(ap->set->journal, own_key(w), &own) && own.seq_no >= 0 && own.seq_no == w->seq_no && own.primary_term == w->primary_term)
+        return false;
+    if (p->seam.kind == PLAN_SEAM_EMPTY && !ap->epoch)
+        return true; // the index was empty: whoever wrote it was not us
+    if (p->seam.kind == PLAN_SEAM_TIME || w->doc.shard < 0 || w->doc.shard >= PREFLIGHT_SHARDS_MAX)
+        return false;
+    return w->seq_no > max[w->doc.shard];
+}
+
+// Steps that the copy may hold already: it does when the document stands at or behind their number.
+static void pass_held(struct work *w)
+{
+    while (w->step < w->doc.step_count && (w->doc.steps[w->step].flags & PLAN_STEP_UNSURE) && !w->wrote) {
+        const struct plan_step *s = &w->doc.steps[w->step];
+        bool held;
+        if (!w->found) // absent: only a later held delete can have taken it
+            held = s->kind == OP_DELETE;
+        else if (s->seq_no >= 0 && w->seq_no >= 0)
+            held = w->seq_no >= s->seq_no;
+        else
+            held = s->version >= 0 && w->version >= s->version;
+        if (!held)
+            break;
+        w->step++;
+    }
+}
+
+// ---- reading ----------------------------------------------------------------------------------------------------------
+
+static void add_doc_ref(struct apply *ap, struct buf *b, const struct work *w)
+{
+    const struct preflight_index *p = apply_index(ap, w->doc.slot);
+    buf_add_text(b, "{\"_index\":");
+    json_write_text(b, bytes_of_text(p->name));
+    if (!ap->set->about->typeless) {
+        buf_add_text(b, ",\"_type\":");
+        json_write_text(b, w->doc.type.size ? w->doc.type : bytes_of_text(p->mapping_type[0] ? p->mapping_type : "_doc"));
+    }
+    buf_add_text(b, ",\"_id\":");
+    json_write_text(b, w->doc.id);
+    if (w->doc.routing.size) {
+        buf_add_text(b, ap->set->about->major == 5 && !ap->set->about->opensearch ? ",\"_routing\":" : ",\"routing\":");
+        json_write_text(b, w->doc.routing);
+    }
+    buf_add_text(b, "}");
+}
+
+static bool send_read(struct apply *ap, struct lane *l, enum work_state which)
+{
+    l->sent_count = 0;
+    buf_clear(&l->body);
+    buf_add_text(&l->body, "{\"docs\":[");
+    for (size_t i = 0; i < l->count; i++) {
+        if (l->works[i].state != which)
+            continue;
+        if (l->sent_count)
+            buf_add_byte(&l->body, ',');
+        add_doc_ref(ap, &l->body, &l->works[i]);
+        l->sent[l->sent_count++] = i;
+    }
+    buf_add_text(&l->body, "]}");
+    if (l->body.failed)
+        return fault_memory(ap->fault);
+    l->state = which == WORK_LOOK ? LANE_READING : LANE_COMPARING;
+    ap->report->requests++;
+    return target_start(ap->set->target, l->number, "POST", which == WORK_LOOK ? "/_mget?_source=false" : "/_mget", &l->body, ap->fault);
+}
+
+// ---- writing ----------------------------------------------------------------------------------------------------------
+
+static void key_number(struct buf *b, const char *key, int64_t n)
+{
+    buf_format(b, ",\"%s\":%lld", key, (long long)n);
+}
+
+// The guard of a compare-and-set write.
+static void add_guard(struct apply *ap, struct buf *b, const struct work *w, bool update)
+{
+    const struct target_about *about = ap->set->about;
+    if (update ? about->update_seq_no : about->seq_no) {
+        key_number(b, "if_seq_no", w->seq_no);
+        key_number(b, "if_primary_term", w->primary_term);
+    } else {
+        key_number(b, about->major == 5 ? "_version" : "version", w->version);
+    }
+}
+
+static void add_action(struct apply *ap, struct buf *b, struct work *w, const char *verb, bool guard, int64_t external)
+{
+    const struct preflight_index *p = apply_index(ap, w->doc.slot);
+    bool five = ap->set->about->major == 5 && !ap->set->about->opensearch;
+    buf_format(b, "{\"%s\":{\"_index\":", verb);
+    json_write_text(b, bytes_of_text(p->name));
+    if (!ap->set->about->typeless) {
+        buf_add_text(b, ",\"_type\":");
+        json_write_text(b, w->doc.type.size ? w->doc.type : bytes_of_text(p->mapping_type[0] ? p->mapping_type : "_doc"));
+    }
+    buf_add_text(b, ",\"_id\":");
+    json_write_text(b, w->doc.id);
+    if (w->doc.routing.size) {
+        buf_add_text(b, five ? ",\"_routing\":" : ",\"routing\":");
+        json_write_text(b, w->doc.routing);
+    }
+    if (guard)
+        add_guard(ap, b, w, verb[0] == 'u');
+    if (external >= 0) {
+        key_number(b, five ? "_version" : "version", external);
+        buf_format(b, ",\"%s\":\"external_gte\"", five ? "_version_type" : "version_type");
+    }
+    if (w->action.pipeline && verb[0] != 'd') {
+        buf_add_text(b, ",\"pipeline\":");
+        json_write_text(b, plan_text(ap->set->plan, w->action.pipeline));
+    }
+    buf_add_text(b, "}}\n");
+    w->sent_verb = (uint8_t)verb[0];
+}
+
+// A body line: line breaks inside a document sent over several lines would end it.
+static void add_line(struct buf *b, struct bytes body)
+{
+    for (size_t i = 0; i < body.size; i++)
+        buf_add_byte(b, body.at[i] == '\n' || body.at[i] == '\r' ? ' ' : body.at[i]);
+    buf_add_byte(b, '\n');
+}
+
+// An update with if_seq_no may not carry upsert parts: they are taken out where the document is known to be there.
+static void add_update_body(struct buf *b, const struct work *w)
+{
+    struct arena a;
+    arena_init(&a, 0);
+    struct json *j = json_parse(&a, buf_view(&w->action.body), NULL);
+    bool any = false;
+    buf_add_byte(b, '{');
+    for (struct json *m = j ? j->first : NULL; m; m = m->next) {
+        if (bytes_equal_text(m->key, "upsert") || bytes_equal_text(m->key, "doc_as_upsert") || bytes_equal_text(m->key, "scripted_upsert"))
+            continue;
+        if (any)
+            buf_add_byte(b, ',');
+        any = true;
+        json_write_text(b, m->key);
+        buf_add_byte(b, ':');
+        for (size_t i = 0; i < m->raw.size; i++)
+            buf_add_byte(b, m->raw.at[i] == '\n' || m->raw.at[i] == '\r' ? ' ' : m->raw.at[i]);
+    }
+    buf_add_text(b, "}\n");
+    arena_fini(&a);
+}
+
+enum added { ADDED, DONE_HERE, FAILED_HERE };
+
+// The next action of one document as bulk lines, or its end when there is nothing to send.
+static enum added add_work(struct apply *ap, struct buf *b, struct work *w)
+{
+    struct fold_settings fold = {.combine = !ap->set->exact};
+    struct fault why = {0};
+    bool ok = true;
+    pass_held(w);
+    if (w->step == w->doc.step_count)
+        return finish(ap, w, w->wrote ? WORK_APPLIED : WORK_ALREADY, NULL) ? DONE_HERE : FAILED_HERE;
+    if (!fold_next(ap->set->source, &w->doc, w->step, &fold, &w->action, &why)) {
+        if (why.kind == FAULT_USER && ap->set->allow_gaps)
+            return finish(ap, w, WORK_REFUSED, why.text) ? DONE_HERE : FAILED_HERE;
+        *ap->fault = why;
+        return FAILED_HERE;
+    }
+    struct fold_action *act = &w->action;
+    int64_t external = ap->set->exact && !w->parity_lost && act->kind != FOLD_UPDATE ? act->last->version : -1;
+    w->exact_sent = external >= 0;
+    if (act->last->time_ns > ap->last_time_ns)
+        ap->last_time_ns = act->last->time_ns;
+    if (act->kind == FOLD_DELETE) {
+        if (!w->found && external < 0) {
+            w->step += (uint32_t)act->steps;
+            return w->step == w->doc.step_count ? (finish(ap, w, w->wrote ? WORK_APPLIED : WORK_ALREADY, NULL) ? DONE_HERE : FAILED_HERE) : add_work(ap, b, w);
+        }
+        add_action(ap, b, w, "delete", external < 0, external);
+    } else if (act->kind == FOLD_FULL) {
+        add_action(ap, b, w, w->found || external >= 0 ? "index" : "create", w->found && external < 0, external);
+        add_line(b, buf_view(&act->body));
+    } else if (w->found) {
+        add_action(ap, b, w, "update", true, -1);
+        add_update_body(b, w);
+    } else if (act->insert.size) {
+        add_action(ap, b, w, "create", false, -1);
+        add_line(b, buf_view(&act->insert));
+    } else if (act->may_insert) { // a scripted upsert: only the target can run it
+        add_action(ap, b, w, "update", false, -1);
+        add_line(b, buf_view(&act->body));
+    } else {
+        bool expected = act->casualty || act->last->flags & PLAN_STEP_NOOP;
+        ok = finish(ap, w, expected ? WORK_ALREADY : WORK_NO_BASE, "the target does not have the document that this update changes");
+        return ok ? DONE_HERE : FAILED_HERE;
+    }
+    return ADDED;
+}
+
+static bool send_write(struct apply *ap, struct lane *l)
+{
+    l->sent_count = 0;
+    buf_clear(&l->body);
+    for (size_t i = 0; i < l->count && l->body.size < APPLY_BULK_BYTES; i++) {
+        struct work *w = &l->works[i];
+        if (w->state != WORK_READY)
+            continue;
+        enum added added = add_work(ap, &l->body, w);
+        if (added == FAILED_HERE)
+            return false;
+        if (added == DONE_HERE)
+            continue;
+        if (!write_journal(ap, w, JOURNAL_INTENT))
+            return false;
+        w->state = WORK_SENT;
+        l->sent[l->sent_count++] = i;
+    }
+    if (l->body.failed)
+        return fault_memory(ap->fault);
+    if (!l->sent_count)
+        return true;
+    if (ap->set->journal && !journal_commit(ap->set->journal, ap->fault))
+        return false;
+    l->state = LANE_WRITING;
+    ap->report->requests++;
+    ap->report->actions += l->sent_count;
+    ap->report->bytes += l->body.size;
+    return target_start(ap->set->target, l->number, "POST", "/_bulk", &l->body, ap->fault);
+}
+
+// ---- the next request of a lane ---------------------------------------------------------------------------------------
+
+static bool proceed(struct apply *ap, struct lane *l)
+{
+    while (ap->fault->kind == FAULT_NONE) {
+        size_t look = 0, ready = 0, compare = 0;
+        for (size_t i = 0; i < l->count; i++) {
+            look += l->works[i].state == WORK_LOOK;
+            ready += l->works[i].state == WORK_READY;
+            compare += l->works[i].state == WORK_COMPARE;
+        }
+        if (look)
+            return send_read(ap, l, WORK_LOOK);
+        if (compare)
+            return send_read(ap, l, WORK_COMPARE);
+        if (!ready)
+            break;
+        if (!send_write(ap, l))
+            return false;
+        if (l->state == LANE_WRITING)
+            return true;
+    }
+    l->state = LANE_IDLE;
+    l->count = 0;
+    arena_reset(&l->arena);
+    return !ap->set->journal || journal_commit(ap->set->journal, ap->fault);
+}
+
+bool apply_lane_begin(struct apply *ap, struct lane *l)
+{
+    l->pauses = 0;
+    for (size_t i = 0; i < l->count; i++) {
+        struct work *w = &l->works[i];
+        struct journal_doc d;
+        const struct preflight_index *p = apply_index(ap, w->doc.slot);
+        w->state = WORK_LOOK;
+        if (ap->set->journal && journal_find(ap->set->journal, work_key(w), &d)) {
+            w->step = d.steps < w->doc.step_count ? d.steps : (uint32_t)w->doc.step_count;
+            if (d.state == JOURNAL_DONE) {
+                w->state = WORK_END;
+                ap->report->already++;
+                ap->done_docs++;
+                continue;
+            }
+            // An earlier run sent something and did not hear what became of it, or was refused: look again.
+            w->in_doubt = d.state == JOURNAL_INTENT;
+            w->wrote = w->step > 0;
+            w->seq_no = d.seq_no;
+            w->doubt_version = w->in_doubt && d.version >= 0 ? d.version : -1;
+        }
+        if (w->in_doubt || w->doc.epoch > 0)
+            continue;
+        // The tape's own numbers spare the look where they are certain: the copy's document is the one last held.
+        bool number = ap->set->about->seq_no && w->doc.held_seq >= 0 && w->doc.held_term >= 0 && !(w->doc.steps[0].flags & PLAN_STEP_UNSURE);
+        if (p->seam.kind == PLAN_SEAM_EMPTY && (w->doc.flags & PLAN_DOC_BASE_EMPTY)) {
+            w->state = WORK_READY;
+        } else if (number && (w->doc.flags & PLAN_DOC_HELD_EXISTS)) {
+            w->found = true;
+            w->seq_no = w->doc.held_seq;
+            w->primary_term = w->doc.held_term;
+            w->version = -1;
+            w->state = WORK_READY;
+        }
+    }
+    return proceed(ap, l);
+}
+
+bool apply_lane_resume(struct apply *ap, struct lane *l)
+{
+    return proceed(ap, l);
+}
+
+static bool pause_lane(struct apply *ap, struct lane *l)
+{
+    int64_t wait_ms = 200 << (l->pauses < 7 ? l->pauses : 7);
+    l->pauses++;
+    ap->report->busy++;
+    ap->bulk_docs = ap->bulk_docs > 100 ? ap->bulk_docs / 2 : 50;
+    l->state = LANE_WAITING;
+    l->again_ns = clock_steady_ns() + wait_ms * WHEN_NS_PER_MS;
+    return true;
+}
+
+// ---- answers ----------------------------------------------------------------------------------------------------------
+
+static bool see_document(struct apply *ap, struct work *w, const struct json *d)
+{
+    struct json *found = d ? json_member(d, "found") : NULL, *error = d ? json_member(d, "error") : NULL;
+    if (error && !bytes_equal_text(json_member(error, "type") ? json_member(error, "type")->text : (struct bytes){0}, "index_not_found_exception"))
+        return finish(ap, w, WORK_REFUSED, "the target could not read the document");
+    w->looked = true;
+    int64_t before = w->seq_no;
+    bool doubt = w->in_doubt;
+    w->found = found && json_true(found);
+    w->seq_no = w->found ? json_int(json_member(d, "_seq_no"), -1) : -1;
+    w->primary_term = w->found ? json_int(json_member(d, "_primary_term"), -1) : -1;
+    w->version = w->found ? json_int(json_member(d, "_version"), -1) : -1;
+    w->in_doubt = false;
+    w->state = WORK_READY;
+    if (doubt && w->found && before >= 0 && w->seq_no == before)
+        w->ours = w->wrote; // our last acknowledged write still stands: the lost one did not arrive
+    else if (doubt && w->found && touched(ap, w)) {
+        w->state = WORK_COMPARE;
+        return true;
+    }
+    if (touched(ap, w)) {
+        w->state = WORK_COMPARE;
+        return true;
+    }
+    if (!w->found && ap->set->deleted_live && ap->set->deleted_live(ap->set->ctx, w->doc.slot, w->doc.id))
+        return finish(ap, w, WORK_LEFT, NULL);
+    return true;
+}
+
+static bool read_answer(struct apply *ap, struct lane *l, struct target_reply *reply)
+{
+    struct arena a;
+    arena_init(&a, 0);
+    struct json *j = reply->status == 200 ? json_parse(&a, buf_view(&reply->body), NULL) : NULL, *docs = j ? json_member(j, "docs") : NULL;
+    bool ok = true;
+    if (!docs || docs->count != l->sent_count) {
+        char why[300];
+        target_reason(reply, why, sizeof why);
+        arena_fini(&a);
+        if ((reply->status == 0 || reply->status == 429 || reply->status == 503) && l->pauses < 12)
+            return pause_lane(ap, l);
+        return fault_system(ap->fault, "reading documents from the target: %s", reply->status ? why : reply->error);
+    }
+    size_t i = 0;
+    for (struct json *d = docs->first; d && ok; d = d->next, i++)
+        ok = see_document(ap, &l->works[l->sent[i]], d);
+    arena_fini(&a);
+    return ok && proceed(ap, l);
+}
+
+// Somebody wrote it since the restore. If it is exactly what the plan ends in, it was an earlier run of ours (or as good).
+static bool compare_answer(struct apply *ap, struct lane *l, struct target_reply *reply)
+{
+    struct arena a;
+    arena_init(&a, 0);
+    struct json *j = reply->status == 200 ? json_parse(&a, buf_view(&reply->body), NULL) : NULL, *docs = j ? json_member(j, "docs") : NULL;
+    if (!docs || docs->count != l->sent_count) {
+        arena_fini(&a);
+        if (l->pauses < 12)
+            return pause_lane(ap, l);
+        return fault_system(ap->fault, "reading documents from the target: %s", reply->error);
+    }
+    size_t i = 0;
+    bool ok = true;
+    for (struct json *d = docs->first; d && ok; d = d->next, i++) {
+        struct work *w = &l->works[l->sent[i]];
+        struct fold_settings fold = {.combine = !ap->set->exact};
+        struct fault why = {0};
+        struct json *source = json_member(d, "_source");
+        bool same = false;
+        uint32_t step = 0;
+        while (step < w->doc.step_count) {
+            if (!fold_next(ap->set->source, &w->doc, step, &fold, &w->action, &why))
+                break;
+            step += (uint32_t)w->action.steps;
+            struct json *want = w->action.kind == FOLD_FULL ? json_parse(&a, buf_view(&w->action.body), NULL) : NULL;
+            if (step == w->doc.step_count)
+                same = source && want && json_equal(source, want);
+            else if (source && want && json_equal(source, want) && step >= w->step) {
+                w->step = step; // it stands in the middle of its steps: go on from there
+                w->ours = true;
+            }
+        }
+        // One version on from where it stood when our request was lost: it was our request.
+        if (!same && !w->ours && w->doubt_version >= 0 && w->version == w->doubt_version + 1 && w->step < w->doc.step_count &&
+            fold_next(ap->set->source, &w->doc, w->step, &fold, &w->action, &why)) {
+            w->step += (uint32_t)w->action.steps;
+            w->ours = w->wrote = true;
+            same = w->step == w->doc.step_count;
+        }
+        w->doubt_version = -1;
+        if (same)
+            ok = finish(ap, w, w->wrote ? WORK_APPLIED : WORK_ALREADY, NULL);
+        else if (w->ours)
+            w->state = WORK_READY;
+        else
+            ok = finish(ap, w, WORK_LEFT, NULL);
+    }
+    arena_fini(&a);
+    return ok && proceed(ap, l);
+}
+
+static void written(struct work *w, const struct json *item)
+{
+    w->step += (uint32_t)w->action.steps;
+    w->wrote = w->ours = true;
+    w->tries = 0;
+    int64_t seq = json_int(json_member(item, "_seq_no"), -1), term = json_int(json_member(item, "_primary_term"), -1), version = json_int(json_member(item, "_version"), -1);
+    bool noop = json_is_text(json_member(item, "result"), "noop");
+    w->found = !json_is_text(json_member(item, "result"), "deleted") && w->sent_verb != 'd';
+    if (!noop || seq >= 0) {
+        w->seq_no = seq;
+        w->primary_term = term;
+        w->version = version;
+    }
+}
+
+static bool retry(struct apply *ap, struct work *w, enum work_state state, const char *why)
+{
+    ap->report->retries++;
+    if (++w->tries > APPLY_TRIES)
+        return finish(ap, w, WORK_REFUSED, why);
+    w->state = state;
+    return true;
+}
+
+static bool see_item(struct apply *ap, struct work *w, const struct json *item, bool *busy)
+{
+    int64_t status = json_int(json_member(item, "status"), 0);
+    struct json *error = json_member(item, "error"), *type = error ? json_member(error, "type") : NULL, *reason = error ? json_member(error, "reason") : NULL;
+    char why[400];
+    snprintf(why, sizeof why, "%lld %.*s: %.*s", (long long)status, type ? (int)type->text.size : 0, type ? (const char *)type->text.at : "",
+             reason && reason->kind == JSON_KIND_STRING ? (int)(reason->text.size > 250 ? 250 : reason->text.size) : 0,
+             reason && reason->kind == JSON_KIND_STRING ? (const char *)reason->text.at : "");
+    if (status / 100 == 2 || (status == 404 && !error && w->sent_verb == 'd')) {
+        written(w, item);
+        if (w->step < w->doc.step_count) {
+            w->state = WORK_READY;
+            return true;
+        }
+        return finish(ap, w, WORK_APPLIED, NULL);
+    }
+    if (status == 429 || status == 503) {
+        *busy = true;
+        w->state = WORK_READY;
+        return true;
+    }
+    if (status == 409) {
+        if (w->exact_sent) { // deleted and re-created late: its old version cannot come back
+            w->parity_lost = true;
+            return retry(ap, w, WORK_LOOK, why);
+        }
+        w->ours = false; // between our look and our write somebody was there: look again
+        return retry(ap, w, WORK_LOOK, why);
+    }
+    if (status == 404 && w->sent_verb == 'u')
+        return retry(ap, w, WORK_LOOK, why);
+    return finish(ap, w, WORK_REFUSED, why);
+}
+
+static bool write_answer(struct apply *ap, struct lane *l, struct target_reply *reply)
+{
+    struct arena a;
+    arena_init(&a, 0);
+    struct json *j = reply->status == 200 ? json_parse(&a, buf_view(&reply->body), NULL) : NULL, *items = j ? json_member(j, "items") : NULL;
+    bool busy = false, ok = true;
+    if (!items || items->count != l->sent_count) {
+        bool again = reply->status == 0 || reply->status == 429 || reply->status >= 500 || reply->status == 200;
+        char why[300];
+        target_reason(reply, why, sizeof why);
+        arena_fini(&a);
+        for (size_t i = 0; i < l->sent_count; i++) {
+            struct work *w = &l->works[l->sent[i]];
+            bool nothing_ran = reply->status == 429 || reply->status == 413;
+            w->in_doubt = !nothing_ran;
+            w->doubt_version = w->in_doubt && w->found ? w->version : -1;
+            w->state = nothing_ran ? WORK_READY : WORK_LOOK; // its answer was lost: never send blindly again
+        }
+        if (again && l->pauses < 12)
+            return pause_lane(ap, l);
+        if (reply->status == 413 && ap->bulk_docs > 1) {
+            ap->bulk_docs = 1;
+            return pause_lane(ap, l);
+        }
+        return fault_system(ap->fault, "the target refused a bulk: %s", reply->status ? why : reply->error);
+    }
+    size_t i = 0;
+    for (struct json *it = items->first; it && ok; it = it->next, i++)
+        ok = it->first && see_item(ap, &l->works[l->sent[i]], it->first, &busy);
+    arena_fini(&a);
+    if (!ok)
+        return false;
+    if (busy)
+        return pause_lane(ap, l);
+    l->pauses = 0;
+    if (ap->bulk_docs < APPLY_BATCH_DOCS)
+        ap->bulk_docs += 10;
+    return proceed(ap, l);
+}
+
+bool apply_lane_answer(struct apply *ap, struct lane *l, struct target_reply *reply)
+{
+    return l->state == LANE_READING ? read_answer(ap, l, reply) : l->state == LANE_COMPARING ? compare_answer(ap, l, reply) : write_answer(ap, l, reply);
+}

@@ -1,0 +1,254 @@
+// What is no document: missing indices and mappings before, by-query calls and reindex between.
+#include "apply_inside.h"
+
+#include "../base/diag.h"
+#include "../base/mem.h"
+
+#include <stdlib.h>
+
+static void index_path(struct buf *out, const char *index, const char *rest)
+{
+    buf_clear(out);
+    buf_add_byte(out, '/');
+    target_encode(out, bytes_of_text(index));
+    buf_add_text(out, rest);
+}
+
+static bool expect_2xx(struct apply *ap, const char *what, const struct target_reply *reply)
+{
+    char why[300];
+    if (reply->status / 100 == 2)
+        return true;
+    target_reason(reply, why, sizeof why);
+    return fault_system(ap->fault, "%s: the target answered %s", what, why);
+}
+
+// The body of the recorded creation, without aliases: they are swapped in at the end, by the user.
+static bool create_index(struct apply *ap, const struct preflight_index *p, const struct plan_mapping *m)
+{
+    struct buf path = {0}, body = {0};
+    struct bytes recorded = {0};
+    struct target_reply reply = {0};
+    struct arena a;
+    bool any = false;
+    arena_init(&a, 0);
+    bool ok = !m || source_request(ap->set->source, m->tape, m->exchange, &recorded, ap->fault);
+    struct json *j = ok && recorded.size ? json_parse(&a, recorded, NULL) : NULL;
+    buf_add_byte(&body, '{');
+    for (struct json *c = j && j->kind == JSON_KIND_OBJECT ? j->first : NULL; c; c = c->next) {
+        if (bytes_equal_text(c->key, "aliases"))
+            continue;
+        if (any)
+            buf_add_byte(&body, ',');
+        any = true;
+        json_write_text(&body, c->key);
+        buf_add_byte(&body, ':');
+        struct json *first = c->first;
+        bool typed = bytes_equal_text(c->key, "mappings") && ap->set->about->typeless && first && c->count == 1 && first->kind == JSON_KIND_OBJECT &&
+                     !bytes_equal_text(first->key, "properties") && (json_member(first, "properties") || !first->first) && !bytes_equal_text(first->key, "_source");
+        buf_add_bytes(&body, typed ? first->raw : c->raw);
+    }
+    buf_add_byte(&body, '}');
+    index_path(&path, p->name, "");
+    ok = ok && target_call(ap->set->target, "PUT", buf_text(&path), buf_view(&body), &reply, ap->fault) && expect_2xx(ap, "creating the index", &reply);
+    arena_fini(&a);
+    buf_fini(&path);
+    buf_fini(&body);
+    target_reply_fini(&reply);
+    return ok;
+}
+
+static bool put_mapping(struct apply *ap, const struct preflight_index *p, const struct plan_mapping *m)
+{
+    struct buf path = {0};
+    struct bytes body;
+    struct target_reply reply = {0};
+    struct arena a;
+    arena_init(&a, 0);
+    bool ok = source_request(ap->set->source, m->tape, m->exchange, &body, ap->fault);
+    struct json *j = ok ? json_parse(&a, body, NULL) : NULL;
+    // Typed bodies of before 7 are unwrapped for a target without types.
+    if (j && ap->set->about->typeless && j->count == 1 && j->first->kind == JSON_KIND_OBJECT && json_member(j->first, "properties") && !bytes_equal_text(j->first->key, "properties"))
+        body = j->first->raw;
+    index_path(&path, p->name, "/_mapping");
+    if (!ap->set->about->typeless) {
+        buf_add_byte(&path, '/');
+        target_encode(&path, bytes_of_text(p->mapping_type[0] ? p->mapping_type : "_doc"));
+    }
+    ok = ok && target_call(ap->set->target, "PUT", buf_text(&path), body, &reply, ap->fault) && expect_2xx(ap, "a recorded mapping call", &reply);
+    arena_fini(&a);
+    buf_fini(&path);
+    target_reply_fini(&reply);
+    return ok;
+}
+
+static bool noted(struct apply *ap, const char *what, uint64_t exchange, bool set)
+{
+    struct buf key = {0}, value = {0};
+    bool found = false;
+    buf_format(&key, "%s:%llu", what, (unsigned long long)exchange);
+    if (ap->set->journal && set)
+        journal_set_meta(ap->set->journal, buf_text(&key), bytes_of_text("done"), ap->fault);
+    else if (ap->set->journal)
+        found = journal_meta(ap->set->journal, buf_text(&key), &value);
+    buf_fini(&key);
+    buf_fini(&value);
+    return found;
+}
+
+bool apply_prepare(struct apply *ap)
+{
+    struct plan *p = ap->set->plan;
+    for (size_t s = 0; s < plan_slot_count(p); s++) {
+        const struct preflight_index *index = apply_index(ap, (uint32_t)s);
+        const struct plan_mapping *creation = NULL;
+        if (!index)
+            return fault_system(ap->fault, "no pre-flight for %s", plan_slot(p, s)->to);
+        for (size_t i = 0; i < plan_mapping_count(p); i++)
+            if (plan_mapping(p, i)->slot == s && plan_mapping(p, i)->create)
+                creation = plan_mapping(p, i);
+        if (!index->exists && creation && !create_index(ap, index, creation))
+            return false;
+        for (size_t i = 0; i < plan_mapping_count(p); i++) {
+            const struct plan_mapping *m = plan_mapping(p, i);
+            if (m->slot != s || m->create || noted(ap, "mapping", m->exchange, false))
+                continue;
+            if (!put_mapping(ap, index, m))
+                return false;
+            noted(ap, "mapping", m->exchange, true);
+        }
+    }
+    return true;
+}
+
+bool apply_refresh(struct apply *ap)
+{
+    struct buf path = {0};
+    struct target_reply reply = {0};
+    bool ok = true;
+    for (size_t s = 0; ok && s < plan_slot_count(ap->set->plan); s++) {
+        index_path(&path, plan_slot(ap->set->plan, s)->to, "/_refresh");
+        ok = target_call(ap->set->target, "POST", buf_text(&path), (struct bytes){0}, &reply, ap->fault);
+        ok = ok && (reply.status == 404 || expect_2xx(ap, "refreshing", &reply));
+    }
+    buf_fini(&path);
+    target_reply_fini(&reply);
+    return ok;
+}
+
+// The recorded query string without what would end the call early or hide its counts.
+static void keep_parameters(struct buf *out, const char *path)
+{
+    static const char *const drop[] = {"wait_for_completion", "filter_path", "timeout", "scroll", "refresh", "requests_per_second", "human", "pretty"};
+    const char *at = strchr(path, '?');
+    char sign = '?';
+    for (at = at ? at + 1 : ""; *at;) {
+        size_t n = strcspn(at, "&"), name = strcspn(at, "=&");
+        bool dropped = false;
+        for (size_t i = 0; i < sizeof drop / sizeof *drop; i++)
+            dropped |= strlen(drop[i]) == name && memcmp(drop[i], at, name) == 0;
+        if (!dropped && n) {
+            buf_add_byte(out, (uint8_t)sign);
+            buf_add(out, at, n);
+            sign = '&';
+        }
+        at += n + (at[n] == '&');
+    }
+}
+
+static void reindex_body(struct apply *ap, struct buf *out, struct bytes body, const char *to)
+{
+    struct arena a;
+    arena_init(&a, 0);
+    struct json *j = json_parse(&a, body, NULL);
+    bool any = false;
+    (void)ap;
+    buf_add_byte(out, '{');
+    for (struct json *m = j ? j->first : NULL; m; m = m->next) {
+        if (any)
+            buf_add_byte(out, ',');
+        any = true;
+        json_write_text(out, m->key);
+        buf_add_byte(out, ':');
+        if (!bytes_equal_text(m->key, "dest")) {
+            buf_add_bytes(out, m->raw);
+            continue;
+        }
+        buf_add_text(out, "{\"index\":");
+        json_write_text(out, bytes_of_text(to));
+        for (struct json *d = m->first; d; d = d->next)
+            if (!bytes_equal_text(d->key, "index")) {
+                buf_add_byte(out, ',');
+                json_write_text(out, d->key);
+                buf_add_byte(out, ':');
+                buf_add_bytes(out, d->raw);
+            }
+        buf_add_byte(out, '}');
+    }
+    buf_add_byte(out, '}');
+    arena_fini(&a);
+}
+
+bool apply_note_numbers(struct apply *ap, const struct plan_barrier *b)
+{
+    for (size_t i = 0; i < ap->set->index_count; i++) {
+        const struct preflight_index *p = &ap->set->indices[i];
+        struct buf key = {0}, value = {0};
+        bool ok = true;
+        if (strcmp(p->name, plan_slot(ap->set->plan, b->slot)->to) != 0)
+            continue;
+        buf_format(&key, "numbers:%llu", (unsigned long long)b->exchange);
+        if (ap->set->journal && journal_meta(ap->set->journal, buf_text(&key), &value)) {
+            char *at = (char *)(uintptr_t)buf_text(&value);
+            for (size_t s = 0; s < PREFLIGHT_SHARDS_MAX && *at; s++)
+                ap->max_seq[i][s] = strtoll(at, &at, 10);
+        } else {
+            ok = preflight_numbers(ap->set->target, p->name, ap->max_seq[i], ap->fault);
+            for (size_t s = 0; s < p->seam.route.shards || s == 0; s++)
+                buf_format(&value, "%lld ", (long long)ap->max_seq[i][s]);
+            ok = ok && (!ap->set->journal || journal_set_meta(ap->set->journal, buf_text(&key), buf_view(&value), ap->fault));
+        }
+        buf_fini(&key);
+        buf_fini(&value);
+        if (!ok)
+            return false;
+    }
+    return true;
+}
+
+bool apply_barrier(struct apply *ap, const struct plan_barrier *b)
+{
+    static const char *const rest[] = {"/_update_by_query", "/_delete_by_query", "/_reindex"};
+    const char *to = plan_slot(ap->set->plan, b->slot)->to;
+    struct buf path = {0}, body = {0};
+    struct bytes recorded;
+    struct target_reply reply = {0};
+    if ((b->unknown && !ap->set->run_unknown_barriers) || noted(ap, "barrier", b->exchange, false))
+        return true;
+    bool ok = source_request(ap->set->source, b->tape, b->exchange, &recorded, ap->fault);
+    if (b->kind == PLAN_BARRIER_REINDEX)
+        buf_add_text(&path, rest[b->kind]);
+    else
+        index_path(&path, to, rest[b->kind]);
+    keep_parameters(&path, b->path);
+    if (ok && b->kind == PLAN_BARRIER_REINDEX)
+        reindex_body(ap, &body, recorded, to);
+    else if (ok)
+        buf_add_bytes(&body, recorded);
+    ok = ok && target_call(ap->set->target, "POST", buf_text(&path), buf_view(&body), &reply, ap->fault);
+    ok = ok && (reply.status == 409 || expect_2xx(ap, "a by-query call", &reply));
+    if (ok) {
+        struct arena a;
+        arena_init(&a, 0);
+        struct json *j = json_parse(&a, buf_view(&reply.body), NULL);
+        int64_t wrote = j ? json_int(json_member(j, "updated"), 0) + json_int(json_member(j, "deleted"), 0) + json_int(json_member(j, "created"), 0) : 0;
+        ap->report->barriers++;
+        ap->report->barriers_different += b->updated >= 0 && wrote != b->updated;
+        arena_fini(&a);
+        noted(ap, "barrier", b->exchange, true);
+    }
+    buf_fini(&path);
+    buf_fini(&body);
+    target_reply_fini(&reply);
+    return ok;
+}

@@ -1,0 +1,74 @@
+// What the parts of applying share: lanes with their documents under way. Not for others.
+#pragma once
+#include "../base/map.h"
+#include "apply.h"
+
+#include <stdio.h>
+
+enum { APPLY_BATCH_DOCS = 1000, APPLY_BULK_BYTES = 5 << 20, APPLY_TRIES = 6 };
+
+enum work_state {
+    WORK_LOOK,    // what the target holds must be read first
+    WORK_READY,   // the target's state is known: the next action can be sent
+    WORK_SENT,
+    WORK_COMPARE, // touched by somebody: is it what we would write?
+    WORK_END
+};
+
+enum work_end { WORK_APPLIED, WORK_ALREADY, WORK_LEFT, WORK_REFUSED, WORK_NO_BASE };
+
+struct work {
+    struct plan_doc doc;        // copied into the lane's arena
+    enum work_state state;
+    enum work_end end;
+    uint32_t step;              // next step
+    uint32_t tries;
+    bool found, ours, wrote, in_doubt, parity_lost, looked;
+    int64_t seq_no, primary_term, version; // the target's, when found
+    int64_t doubt_version;      // its version before a request whose answer was lost, -1: none
+    struct fold_action action;
+    bool exact_sent;            // the last action carried an external version
+    uint8_t sent_verb;          // first letter of the bulk verb: i c d u
+};
+
+enum lane_state { LANE_IDLE, LANE_READING, LANE_COMPARING, LANE_WRITING, LANE_WAITING };
+
+struct lane {
+    unsigned number;
+    enum lane_state state;
+    struct arena arena;
+    struct work *works;
+    size_t count;
+    size_t *sent;               // works of the request under way, in order of items
+    size_t sent_count;
+    int64_t again_ns;           // LANE_WAITING: when to try again
+    unsigned pauses;
+    struct buf body;
+};
+
+struct apply {
+    const struct apply_settings *set;
+    struct apply_report *report;
+    struct fault *fault;
+    struct lane *lanes;
+    struct plan_doc next;       // taken from the plan, not yet in a lane (points into the plan)
+    bool have_next, ended;
+    uint32_t epoch;
+    uint64_t done_docs;
+    int64_t began_ns, told_ns, last_time_ns;
+    size_t bulk_docs;           // shrinks when the target is busy
+    FILE *dead;
+    size_t barrier;
+    int64_t (*max_seq)[PREFLIGHT_SHARDS_MAX]; // per index: nothing of somebody else stands at or below
+};
+
+const struct preflight_index *apply_index(const struct apply *ap, uint32_t slot);
+// apply_batch.c: one lane's requests and what their answers mean
+bool apply_lane_begin(struct apply *ap, struct lane *l);  // works are in; sends the first request
+bool apply_lane_answer(struct apply *ap, struct lane *l, struct target_reply *reply);
+bool apply_lane_resume(struct apply *ap, struct lane *l); // after a pause
+// apply_call.c: what is no document
+bool apply_prepare(struct apply *ap);                     // indices, mappings
+bool apply_barrier(struct apply *ap, const struct plan_barrier *b);
+bool apply_note_numbers(struct apply *ap, const struct plan_barrier *b); // after a barrier: its writes are ours
+bool apply_refresh(struct apply *ap);
