@@ -37,6 +37,7 @@ struct half {
     int64_t high;           // end of the farthest byte seen
     int64_t claim;          // farthest that the other side acknowledged
     int64_t settled;        // the same, FLOW_SETTLE packets ago
+    uint32_t last_ack;      // the newest acknowledgement of this side
     int64_t join_payload, join_ack, join_other; // lowest of each seen while joining; INT64_MAX: none
     struct held *head, *tail;
     size_t held_bytes, held_count;

@@ -12,7 +12,8 @@
 
 #include "../../include/bounds.h"
 #include "../base/map.h"
-#include "../base/mem.h"
+#include "claim.h"
+#include "held.h"
 
 enum {
     HELD_MAX = 4096,                    // pieces per connection: keeps inserting cheap
@@ -20,27 +21,11 @@ enum {
     PATIENCE_PACKETS = FLOW_SETTLE + 8, // after which a piece no longer waits for what it acknowledges
 };
 #define PATIENCE_NS (2 * STREAM_SETTLE_NS)
-#define JUMP_MAX (INT64_C(1) << 30) // a window is at most 1 GiB (RFC 7323)
 #define NONE INT64_MAX
 
 static struct half *other_half(struct flow *f, int side)
 {
     return &f->half[!side];
-}
-
-int64_t stream_offset(const struct half *h, uint32_t seq)
-{
-    return h->next + (int32_t)(seq - (h->base_seq + (uint32_t)h->next));
-}
-
-static int64_t least(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
-static int64_t most(int64_t a, int64_t b)
-{
-    return a > b ? a : b;
 }
 
 // ---- towards the receiver -------------------------------------------------------------------------------------------
@@ -66,7 +51,7 @@ static void set_ack(struct flow *f, int side, uint32_t ack, bool valid, bool *kn
     *offset = 0;
     if (!*known)
         return;
-    int64_t at = stream_offset(o, ack);
+    int64_t at = claim_offset(o, ack);
     if (f->conn.seen[!side])
         at = least(at, o->next);
     *offset = (uint64_t)most(at, 0);
@@ -94,38 +79,6 @@ static void give_gap(struct streams *s, struct flow *f, int side, int64_t end, e
     s->sink->gap(s->sink->ctx, f->state, &gap);
 }
 
-struct portion {
-    const uint8_t *bytes;
-    uint32_t captured, size_bytes;
-    uint32_t ack;
-    bool ack_valid, segment_start;
-    int64_t time_ns;
-};
-
-// A tail ends at `next`; after a gap it begins anew.
-static void keep_tail(struct half *h, const struct portion *p)
-{
-    uint32_t fresh = p->captured < FLOW_TAIL ? p->captured : FLOW_TAIL, old = h->tail_size;
-    if (p->captured < p->size_bytes) {
-        h->tail_size = 0;
-        return;
-    }
-    if (old > FLOW_TAIL - fresh) {
-        memmove(h->tail_bytes, h->tail_bytes + (old + fresh - FLOW_TAIL), FLOW_TAIL - fresh);
-        old = FLOW_TAIL - fresh;
-    }
-    if (fresh)
-        memcpy(h->tail_bytes + old, p->bytes + (p->captured - fresh), fresh);
-    h->tail_size = (uint8_t)(old + fresh);
-}
-
-// Do the bytes of the portion that were delivered already differ from what was? Looks at the last few only.
-static bool tail_differs(const struct half *h, const struct portion *p, int64_t at)
-{
-    int64_t from = most(at, h->next - h->tail_size), to = least(at + p->captured, h->next);
-    return to > from && memcmp(p->bytes + (from - at), h->tail_bytes + (h->tail_size - (h->next - from)), (size_t)(to - from)) != 0;
-}
-
 static void give_data(struct streams *s, struct flow *f, int side, const struct portion *p)
 {
     struct half *h = &f->half[side];
@@ -135,7 +88,7 @@ static void give_data(struct streams *s, struct flow *f, int side, const struct 
     h->next += p->captured;
     h->piece_ns = p->time_ns;
     h->moved = f->packets;
-    keep_tail(h, p);
+    tail_keep(h, p);
     s->stats->bytes_kept += p->captured;
     if (p->captured)
         s->sink->data(s->sink->ctx, f->state, &piece);
@@ -152,152 +105,6 @@ static void give_end(struct streams *s, struct flow *f, int side, enum stream_en
     s->sink->end(s->sink->ctx, f->state, side, how, time_ns);
 }
 
-// ---- held pieces ----------------------------------------------------------------------------------------------------
-
-static void unlink_held(struct streams *s, struct half *h, struct held *p)
-{
-    *(p->prev ? &p->prev->next : &h->head) = p->next;
-    *(p->next ? &p->next->prev : &h->tail) = p->prev;
-    size_t cost = sizeof *p + p->captured;
-    h->held_bytes -= cost;
-    h->held_count--;
-    s->held_bytes -= cost;
-    s->stats->reorder_bytes = s->held_bytes;
-    mem_free(p);
-}
-
-static void link_held(struct streams *s, struct half *h, struct held *after, struct held *p)
-{
-    p->prev = after;
-    p->next = after ? after->next : h->head;
-    *(p->prev ? &p->prev->next : &h->head) = p;
-    *(p->next ? &p->next->prev : &h->tail) = p;
-    size_t cost = sizeof *p + p->captured;
-    h->held_bytes += cost;
-    h->held_count++;
-    s->held_bytes += cost;
-    s->stats->reorder_bytes = s->held_bytes;
-}
-
-static bool hold_part(struct streams *s, struct flow *f, struct half *h, struct held *after, int64_t at, const struct portion *p)
-{
-    struct held *new = mem_alloc(sizeof *new + p->captured);
-    if (!new) {
-        s->stats->evicted_bytes += p->size_bytes;
-        return false;
-    }
-    *new = (struct held){.at = at, .size_bytes = p->size_bytes, .captured = p->captured, .ack = p->ack, .ack_valid = p->ack_valid,
-                         .segment_start = p->segment_start, .arrival = f->packets, .time_ns = p->time_ns};
-    if (p->captured)
-        memcpy(new->bytes, p->bytes, p->captured);
-    link_held(s, h, after, new);
-    return true;
-}
-
-// The part of a portion between two offsets of the stream, where the portion begins at `at`.
-static struct portion part_of(const struct portion *p, int64_t at, int64_t from, int64_t to)
-{
-    struct portion part = *p;
-    uint32_t skip = (uint32_t)(from - at);
-    part.size_bytes = (uint32_t)(to - from);
-    part.bytes = skip < p->captured ? p->bytes + skip : p->bytes;
-    part.captured = skip < p->captured ? p->captured - skip : 0;
-    if (part.captured > part.size_bytes)
-        part.captured = part.size_bytes;
-    part.segment_start = p->segment_start && !skip;
-    return part;
-}
-
-static bool differs(const struct held *h, const struct portion *p, int64_t at)
-{
-    int64_t from = most(h->at, at), to = least(h->at + h->captured, at + p->captured);
-    return to > from && memcmp(h->bytes + (from - h->at), p->bytes + (from - at), (size_t)(to - from)) != 0;
-}
-
-// Puts the parts that nothing held covers yet into the list; the first copy stays.
-static void hold(struct streams *s, struct flow *f, int side, int64_t at, const struct portion *p)
-{
-    struct half *h = &f->half[side];
-    int64_t from = at, end = at + p->size_bytes;
-    struct held *before = h->tail;
-    while (before && before->at > at)
-        before = before->prev;
-    bool overlap = false, conflict = false, fresh = false;
-    for (struct held *next; from < end; before = next) {
-        next = before ? before->next : h->head;
-        if (before && before->at + before->size_bytes > from) {
-            overlap = true;
-            conflict |= differs(before, p, at);
-            from = before->at + before->size_bytes;
-        }
-        int64_t to = next ? least(next->at, end) : end;
-        if (to > from) {
-            struct portion part = part_of(p, at, from, to);
-            if (!hold_part(s, f, h, before, from, &part))
-                return;
-            fresh = true;
-            from = to;
-        }
-        if (!next)
-            break;
-    }
-    s->stats->overlaps_conflicting += conflict;
-    s->stats->overlaps += overlap && fresh;
-    s->stats->retransmitted += !fresh;
-}
-
-// ---- what is settled ------------------------------------------------------------------------------------------------
-
-// The claim of FLOW_SETTLE packets ago, unless the newest half of the ring takes it back.
-static int64_t settled(const struct flow *f, int side)
-{
-    const struct half *h = &f->half[side];
-    int64_t at = h->settled;
-    for (uint64_t back = 0; back < FLOW_SETTLE / 2 && back < f->packets; back++) {
-        unsigned place = (f->packets - back) % FLOW_SETTLE;
-        if (f->ring_valid >> place & 1 && (int)(f->ring_side >> place & 1) == side)
-            at = least(at, stream_offset(h, f->ring_ack[place]));
-    }
-    return at;
-}
-
-static void note_claim(struct flow *f, int acked, uint32_t ack)
-{
-    struct half *h = &f->half[acked];
-    if (!h->known) {
-        h->known = true;
-        h->base_seq = ack;
-        f->conn.first_seq[acked] = ack;
-    }
-    int64_t at = stream_offset(h, ack);
-    if (at > most(h->next, h->high) + JUMP_MAX)
-        return;
-    if (f->joining)
-        h->join_ack = least(h->join_ack, at);
-    h->claim = most(h->claim, at);
-    f->conn.ack_known[acked] = true;
-    int64_t shown = f->conn.seen[acked] ? least(h->claim, h->high) : h->claim;
-    if (shown > (int64_t)f->conn.acked[acked])
-        f->conn.acked[acked] = (uint64_t)shown;
-}
-
-static void turn_ring(struct flow *f, int side, const struct segment *seg)
-{
-    f->packets++;
-    unsigned place = f->packets % FLOW_SETTLE;
-    uint32_t bit = UINT32_C(1) << place;
-    if (f->ring_valid & bit) {
-        struct half *h = &f->half[f->ring_side >> place & 1];
-        h->settled = most(h->settled, stream_offset(h, f->ring_ack[place]));
-    }
-    f->ring_valid &= ~bit;
-    if (!(seg->flags & SEGMENT_ACK))
-        return;
-    f->ring_valid |= bit;
-    f->ring_side = (f->ring_side & ~bit) | (uint32_t)!side << place;
-    f->ring_ack[place] = seg->ack;
-}
-
 // ---- joining --------------------------------------------------------------------------------------------------------
 
 // Where this side's stream begins: its SYN says; else the lowest that was sent or acknowledged.
@@ -306,7 +113,7 @@ static int64_t beginning(const struct half *h)
     if (h->syn)
         return 0;
     int64_t at = least(h->join_payload, h->join_ack);
-    if (at != NONE && h->join_payload != NONE && h->join_payload - at > JUMP_MAX / 16)
+    if (at != NONE && h->join_payload != NONE && h->join_payload - at > FLOW_JUMP_MAX / 16)
         at = h->join_payload;
     return at != NONE ? at : h->join_other;
 }
@@ -366,7 +173,7 @@ static bool join_is_over(const struct flow *f, int64_t now_ns)
 static bool ack_is_covered(struct flow *f, int side, uint32_t ack, bool valid)
 {
     const struct half *o = other_half(f, side);
-    return !valid || !f->conn.seen[!side] || !o->known || stream_offset(o, ack) <= covered(o);
+    return !valid || !f->conn.seen[!side] || !o->known || claim_offset(o, ack) <= covered(o);
 }
 
 static bool head_is_next(const struct half *h)
@@ -380,10 +187,10 @@ static void give_head(struct streams *s, struct flow *f, int side)
     struct held *p = h->head;
     if (p->at + p->size_bytes > h->next) {
         struct portion whole = {p->bytes, p->captured, p->size_bytes, p->ack, p->ack_valid, p->segment_start, p->time_ns};
-        struct portion part = part_of(&whole, p->at, h->next, p->at + p->size_bytes);
+        struct portion part = portion_part(&whole, p->at, h->next, p->at + p->size_bytes);
         give_data(s, f, side, &part);
     }
-    unlink_held(s, h, p);
+    held_drop(&s->held, h, p);
 }
 
 static bool fin_is_next(const struct half *h)
@@ -421,11 +228,9 @@ static bool other_waits(struct flow *f, int side)
 static bool hole_is_lost(struct flow *f, int side, int64_t now_ns, int64_t *end)
 {
     struct half *h = &f->half[side];
-    int64_t limit = settled(f, side);
-    if (limit <= h->next && h->claim > h->next && h->stuck && now_ns - h->stuck_ns >= STREAM_SETTLE_NS) {
-        h->settled = h->claim;
-        limit = settled(f, side);
-    }
+    int64_t limit = claim_settled(f, side);
+    if (h->stuck && now_ns - h->stuck_ns >= STREAM_SETTLE_NS)
+        limit = most(limit, least(h->claim, claim_offset(h, h->last_ack)));
     if (h->fin)
         limit = least(limit, h->fin_at);
     if (h->head)
@@ -466,28 +271,36 @@ static bool piece_is_due(struct flow *f, int side, int64_t now_ns)
     return f->packets - h->head->arrival >= PATIENCE_PACKETS || now_ns - h->head->time_ns >= PATIENCE_NS;
 }
 
-static bool decide_side(struct streams *s, struct flow *f, int side, int64_t now_ns)
+static bool can_decide(const struct flow *f, int side)
+{
+    return !f->half[side].ended && f->half[side].known && f->conn.seen[side];
+}
+
+static bool decide_hole(struct streams *s, struct flow *f, int side, int64_t now_ns)
 {
     struct half *h = &f->half[side];
-    if (h->ended || !h->known || !f->conn.seen[side])
-        return false;
     int64_t end;
-    if (!head_is_next(h) && hole_is_lost(f, side, now_ns, &end)) {
-        give_gap(s, f, side, end, GAP_LOST);
-        return true;
+    if (!can_decide(f, side) || head_is_next(h))
+        return false;
+    if (!hole_is_lost(f, side, now_ns, &end)) {
+        if (!hole_is_unwitnessed(f, side, now_ns))
+            return false;
+        end = h->head ? h->head->at : h->fin_at;
     }
-    if (!head_is_next(h) && hole_is_unwitnessed(f, side, now_ns)) {
-        give_gap(s, f, side, h->head ? h->head->at : h->fin_at, GAP_LOST);
-        return true;
-    }
-    if (piece_is_due(f, side, now_ns)) {
-        if (head_is_next(h) && !fin_is_next(h))
-            give_head(s, f, side);
-        else
-            give_fin(s, f, side);
-        return true;
-    }
-    return false;
+    give_gap(s, f, side, end, GAP_LOST);
+    return true;
+}
+
+static bool decide_piece(struct streams *s, struct flow *f, int side, int64_t now_ns)
+{
+    struct half *h = &f->half[side];
+    if (!can_decide(f, side) || !piece_is_due(f, side, now_ns))
+        return false;
+    if (head_is_next(h) && !fin_is_next(h))
+        give_head(s, f, side);
+    else
+        give_fin(s, f, side);
+    return true;
 }
 
 static bool is_stuck(const struct half *h)
@@ -516,12 +329,13 @@ static void pump(struct streams *s, struct flow *f, int64_t now_ns)
         do
             moved = pump_side(s, f, 0) | pump_side(s, f, 1);
         while (moved);
-        moved = decide_side(s, f, 0, now_ns) || decide_side(s, f, 1, now_ns);
+        // Holes first: what fills one may be what a piece waits for.
+        moved = decide_hole(s, f, 0, now_ns) || decide_hole(s, f, 1, now_ns) || decide_piece(s, f, 0, now_ns) || decide_piece(s, f, 1, now_ns);
     } while (moved);
     for (int side = 0; side < 2; side++) {
         struct half *h = &f->half[side];
         while (h->ended && h->head) // behind the last word
-            unlink_held(s, h, h->head);
+            held_drop(&s->held, h, h->head);
     }
     mark_stuck(f, before, now_ns);
 }
@@ -535,7 +349,7 @@ static void note_syn(struct flow *f, int side, const struct segment *seg)
         return;
     if (f->joining) {
         if (h->known)
-            move_origin(h, stream_offset(h, seg->seq + 1));
+            move_origin(h, claim_offset(h, seg->seq + 1));
         h->known = true;
         h->base_seq = seg->seq + 1;
         h->syn = true;
@@ -573,9 +387,9 @@ static void note_rst(struct streams *s, struct flow *f, const struct stream_in *
     struct half *h = &f->half[in->side];
     const struct half *o = other_half(f, in->side);
     const struct segment *seg = in->segment;
-    int64_t at = stream_offset(h, seg->seq);
+    int64_t at = claim_offset(h, seg->seq);
     // A refusal of a SYN carries the sequence number 0 and acknowledges the SYN.
-    bool refusal = !h->known && seg->flags & SEGMENT_ACK && o->known && stream_offset(o, seg->ack) == 0;
+    bool refusal = !h->known && seg->flags & SEGMENT_ACK && o->known && claim_offset(o, seg->ack) == 0;
     // The receiver demands a sequence number within its window; a little slack for what we have not seen.
     bool fits = h->known && (f->joining || (at >= h->next - 65536 && at <= most(h->high, h->claim) + (4 << 20)));
     if (!refusal && !fits)
@@ -634,7 +448,7 @@ static void place(struct streams *s, struct flow *f, const struct stream_in *in,
     if (!f->joining && at < h->next) {
         s->stats->overlaps++;
         s->stats->overlaps_conflicting += tail_differs(h, &p, at);
-        p = part_of(&p, at, h->next, end);
+        p = portion_part(&p, at, h->next, end);
         at = h->next;
     }
     h->high = most(h->high, end);
@@ -646,7 +460,7 @@ static void place(struct streams *s, struct flow *f, const struct stream_in *in,
         return;
     }
     s->stats->out_of_order += !next && !f->joining;
-    hold(s, f, in->side, at, &p);
+    held_add(&s->held, f, in->side, at, &p);
     if (h->held_bytes > BOUND_REORDER_CONN_BYTES || h->held_count > HELD_MAX)
         stream_evict(s, f);
 }
@@ -672,7 +486,7 @@ static void take_payload(struct streams *s, struct flow *f, const struct stream_
         h->base_seq = seg->seq + !!(seg->flags & SEGMENT_SYN);
         f->conn.first_seq[in->side] = h->base_seq;
     }
-    int64_t at = stream_offset(h, seg->seq + !!(seg->flags & SEGMENT_SYN));
+    int64_t at = claim_offset(h, seg->seq + !!(seg->flags & SEGMENT_SYN));
     if (f->joining && !seg->payload_bytes)
         h->join_other = least(h->join_other, at);
     if (f->joining && !f->join_packets && (seg->payload_bytes || seg->flags & SEGMENT_FIN)) {
@@ -693,11 +507,11 @@ void stream_feed(struct streams *s, struct flow *f, struct stream_in *in)
     if (note_recent(s, f, in))
         return;
     note_facts(f, in);
-    turn_ring(f, in->side, seg);
+    claim_turn(f, in->side, seg);
     if (seg->flags & SEGMENT_SYN)
         note_syn(f, in->side, seg);
     if (seg->flags & SEGMENT_ACK)
-        note_claim(f, !in->side, seg->ack);
+        claim_note(f, !in->side, seg->ack);
     if (seg->flags & SEGMENT_RST) {
         note_rst(s, f, in);
     } else if (seg->flags & (SEGMENT_ACK | SEGMENT_SYN)) {
@@ -772,10 +586,10 @@ static void flush(struct streams *s, struct flow *f, enum gap_cause cause)
         struct half *h = &f->half[side];
         struct held *p = h->head;
         // Far beyond anything the other side acknowledged: not part of the conversation.
-        bool stray = p->at > h->next + JUMP_MAX / 16 && h->claim < p->at && f->conn.seen[!side];
+        bool stray = p->at > h->next + FLOW_JUMP_MAX / 16 && h->claim < p->at && f->conn.seen[!side];
         if (h->ended || stray || (h->fin && p->at >= h->fin_at)) {
             s->stats->evicted_bytes += stray ? p->size_bytes : 0;
-            unlink_held(s, h, p);
+            held_drop(&s->held, h, p);
             continue;
         }
         if (p->at > h->next)
@@ -784,9 +598,9 @@ static void flush(struct streams *s, struct flow *f, enum gap_cause cause)
     }
     for (int side = 0; side < 2; side++) {
         struct half *h = &f->half[side];
-        int64_t end = h->fin ? h->fin_at : h->claim;
+        int64_t end = h->fin ? h->fin_at : claim_final(f, side);
         bool maybe_fin = !h->fin && end == h->next + 1;
-        if (!h->ended && h->known && f->conn.seen[side] && end > h->next && !maybe_fin && settled(f, side) + JUMP_MAX / 16 > end)
+        if (!h->ended && h->known && f->conn.seen[side] && end > h->next && !maybe_fin)
             give_gap(s, f, side, end, GAP_LOST);
     }
 }

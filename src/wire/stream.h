@@ -8,6 +8,7 @@
 #pragma once
 #include "../../include/segment.h"
 #include "flow.h"
+#include "held.h"
 
 #define STREAM_JOIN_NS INT64_C(250000000)     // how long the beginning may still move
 #define STREAM_SETTLE_NS INT64_C(1000000000)
@@ -16,7 +17,7 @@
 struct streams {
     const struct stream_sink *sink;
     struct wire_stats *stats;
-    size_t held_bytes; // over all connections
+    struct held_totals held;
 };
 
 struct stream_in {
@@ -34,4 +35,3 @@ bool stream_over(const struct flow *f);      // both sides have said their last 
 void stream_evict(struct streams *s, struct flow *f); // makes room: the hole that waits becomes a gap
 // Delivers what is left with its gaps, ends both sides. The flow stays, closed.
 void stream_close(struct streams *s, struct flow *f, enum stream_end how, int64_t time_ns);
-int64_t stream_offset(const struct half *h, uint32_t seq); // nearest to what was delivered

@@ -9,6 +9,7 @@
 #include "../../include/bounds.h"
 #include "../../include/when.h"
 #include "../base/mem.h"
+#include "claim.h"
 #include "decode.h"
 #include "fragment.h"
 #include "stream.h"
@@ -48,7 +49,7 @@ struct wire *wire_open(const struct wire_settings *settings, const struct stream
     for (size_t i = 0; i < settings->port_count; i++)
         w->ports[settings->ports[i] / 8] |= (uint8_t)(1u << settings->ports[i] % 8);
     w->decoder = (struct decoder){fragments_open(&w->stats), &w->stats};
-    w->streams = (struct streams){&w->sink, &w->stats, 0};
+    w->streams = (struct streams){&w->sink, &w->stats, {&w->stats, 0}};
     if (!w->decoder.fragments || !table_init(&w->table)) {
         fragments_close(w->decoder.fragments);
         mem_free(w);
@@ -133,7 +134,7 @@ static struct flow *new_flow(struct wire *w, uint64_t hash, const struct segment
 static bool is_beginning_of(const struct flow *f, int side, const struct segment *seg)
 {
     const struct half *h = &f->half[side];
-    return h->syn ? h->base_seq == seg->seq + 1 : h->known && f->joining && llabs(stream_offset(h, seg->seq + 1)) < 1 << 24;
+    return h->syn ? h->base_seq == seg->seq + 1 : h->known && f->joining && llabs(claim_offset(h, seg->seq + 1)) < 1 << 24;
 }
 
 // How far the segment lies from what this connection would send next; a later connection has other sequence numbers.
@@ -143,9 +144,9 @@ static uint64_t distance(const struct flow *f, int side, const struct segment *s
     if (seg->flags & SEGMENT_SYN && h->syn)
         return h->base_seq == seg->seq + 1 ? 0 : UINT64_MAX;
     if (h->known)
-        return (uint64_t)llabs(stream_offset(h, seg->seq) - h->next);
+        return (uint64_t)llabs(claim_offset(h, seg->seq) - h->next);
     if (seg->flags & SEGMENT_ACK && o->known)
-        return (uint64_t)llabs(stream_offset(o, seg->ack) - o->next);
+        return (uint64_t)llabs(claim_offset(o, seg->ack) - o->next);
     return UINT64_C(1) << 32;
 }
 
@@ -160,12 +161,12 @@ static bool begins_anew(const struct flow *f, int side, const struct segment *se
         if (h->syn || f->closed)
             return true;
         // A connection whose beginning was not seen: its own SYN comes late at most.
-        return h->known && !f->joining && stream_offset(h, seg->seq + 1) != 0;
+        return h->known && !f->joining && claim_offset(h, seg->seq + 1) != 0;
     }
     const struct half *h = &f->half[side];
     if (!seg->payload_bytes || !h->known || f->joining)
         return false;
-    int64_t at = stream_offset(h, seg->seq);
+    int64_t at = claim_offset(h, seg->seq);
     // Nobody believed the reset that closed it: it goes on.
     if (f->closed && f->closed_by_rst && at >= h->high)
         return true;
@@ -208,11 +209,11 @@ static void retire_older(struct wire *w, struct flow *f)
 
 static void relieve(struct wire *w)
 {
-    while (w->streams.held_bytes > BOUND_REORDER_ALL_BYTES && w->table.waiting.first) {
+    while (w->streams.held.held_bytes > BOUND_REORDER_ALL_BYTES && w->table.waiting.first) {
         struct flow *f = w->table.waiting.first;
-        size_t before = w->streams.held_bytes;
+        size_t before = w->streams.held.held_bytes;
         stream_evict(&w->streams, f);
-        if (w->streams.held_bytes == before)
+        if (w->streams.held.held_bytes == before)
             close_flow(w, f, END_EVICTED);
         settle(w, f, false);
         if (f->waiting)
@@ -269,7 +270,7 @@ void wire_feed(struct wire *w, const struct packet *packet)
     settle(w, f, was_closed);
     if (!f->closed)
         retire_older(w, f);
-    if (w->streams.held_bytes > BOUND_REORDER_ALL_BYTES)
+    if (w->streams.held.held_bytes > BOUND_REORDER_ALL_BYTES)
         relieve(w);
 }
 
@@ -283,7 +284,7 @@ void wire_stats(const struct wire *w, struct wire_stats *stats)
 {
     *stats = w->stats;
     stats->conns_open = w->table.count - w->table.closed_count;
-    stats->reorder_bytes = w->streams.held_bytes;
+    stats->reorder_bytes = w->streams.held.held_bytes;
 }
 
 void wire_close(struct wire *w)
