@@ -2,6 +2,7 @@
 #include "answer.h"
 
 #include <limits.h>
+#include <stddef.h>
 
 void answer_clear(struct op_answer *a, enum op_kind kind)
 {
@@ -14,15 +15,6 @@ static enum opjson_got read_plain(struct opjson *c, struct bytes *text, struct b
     enum opjson_got got = opjson_read_scalar(c, &value);
     if (got == OPJSON_OK)
         *text = opjson_plain(value, into);
-    return got;
-}
-
-static enum opjson_got read_number(struct opjson *c, int64_t *number, int64_t otherwise)
-{
-    struct opjson_text value;
-    enum opjson_got got = opjson_read_scalar(c, &value);
-    if (got == OPJSON_OK)
-        *number = opjson_int(value.raw, otherwise);
     return got;
 }
 
@@ -61,7 +53,7 @@ static enum opjson_got error_member(struct opjson *c, struct bytes key, void *ct
     if (bytes_equal_text(key, "index") && !a->index.size)
         return read_plain(c, &a->index, into);
     if (bytes_equal_text(key, "shard")) {
-        enum opjson_got got = read_number(c, &shard, -1);
+        enum opjson_got got = opjson_read_int(c, &shard, -1);
         if (got == OPJSON_OK)
             a->shard = shard > INT_MAX || shard < -1 ? -1 : (int)shard;
         return got;
@@ -84,10 +76,11 @@ static enum op_result result_of(struct bytes word)
 {
     static const struct {
         const char *word;
+        size_t size;
         enum op_result result;
-    } words[] = {{"created", OP_CREATED}, {"updated", OP_UPDATED}, {"deleted", OP_DELETED}, {"not_found", OP_NOT_FOUND}, {"noop", OP_NOOP}};
+    } words[] = {{"created", 7, OP_CREATED}, {"updated", 7, OP_UPDATED}, {"deleted", 7, OP_DELETED}, {"not_found", 9, OP_NOT_FOUND}, {"noop", 4, OP_NOOP}};
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
-        if (bytes_equal_text(word, words[i].word))
+        if (word.size == words[i].size && memcmp(word.at, words[i].word, word.size) == 0)
             return words[i].result;
     return OP_UNKNOWN;
 }
@@ -128,13 +121,13 @@ static enum opjson_got write_member(struct opjson *c, struct bytes key, void *ct
     case WRITE_INDEX: return read_plain(c, &a->index, into);
     case WRITE_TYPE: return read_plain(c, &a->type, into);
     case WRITE_ID: return read_plain(c, &a->id, into);
-    case WRITE_VERSION: return read_number(c, &a->version, OP_NONE);
-    case WRITE_SEQ_NO: return read_number(c, &a->seq_no, OP_NONE);
-    case WRITE_TERM: return read_number(c, &a->primary_term, OP_NONE);
+    case WRITE_VERSION: return opjson_read_int(c, &a->version, OP_NONE);
+    case WRITE_SEQ_NO: return opjson_read_int(c, &a->seq_no, OP_NONE);
+    case WRITE_TERM: return opjson_read_int(c, &a->primary_term, OP_NONE);
     case WRITE_RESULT: return read_result(c, a);
     case WRITE_ERROR: return read_error(c, a, into);
     case WRITE_STATUS:
-        got = read_number(c, &number, 0);
+        got = opjson_read_int(c, &number, 0);
         if (got == OPJSON_OK)
             a->status = number < 0 || number > 999 ? 0 : (int)number;
         return got;
@@ -258,9 +251,9 @@ static enum opjson_got shards_member(struct opjson *c, struct bytes key, void *c
 {
     struct answer_head *h = ctx;
     if (bytes_equal_text(key, "failed"))
-        return read_number(c, &h->shards_failed, -1);
+        return opjson_read_int(c, &h->shards_failed, -1);
     if (bytes_equal_text(key, "total"))
-        return read_number(c, &h->shards_total, -1);
+        return opjson_read_int(c, &h->shards_total, -1);
     if (bytes_equal_text(key, "failures")) {
         struct opjson inside = *c;
         uint8_t byte;
@@ -270,30 +263,42 @@ static enum opjson_got shards_member(struct opjson *c, struct bytes key, void *c
     return opjson_skip(c);
 }
 
+enum head_kind { HEAD_NUMBER, HEAD_FLAG, HEAD_TEXT };
+#define HEAD(name, kind) {#name, sizeof #name - 1, kind, offsetof(struct answer_head, name)}
+static const struct {
+    const char *name;
+    size_t size;
+    enum head_kind kind;
+    size_t offset;
+} head_fields[] = {
+    {"took", 4, HEAD_NUMBER, offsetof(struct answer_head, took_ms)}, HEAD(total, HEAD_NUMBER), HEAD(updated, HEAD_NUMBER), HEAD(deleted, HEAD_NUMBER),
+    HEAD(created, HEAD_NUMBER), HEAD(noops, HEAD_NUMBER), HEAD(version_conflicts, HEAD_NUMBER), HEAD(timed_out, HEAD_FLAG), HEAD(acknowledged, HEAD_FLAG),
+    HEAD(errors, HEAD_FLAG), HEAD(found, HEAD_FLAG), HEAD(rolled_over, HEAD_FLAG), HEAD(task, HEAD_TEXT), HEAD(result, HEAD_TEXT),
+    HEAD(old_index, HEAD_TEXT), HEAD(new_index, HEAD_TEXT),
+};
+
+static enum opjson_got read_head_field(struct opjson *c, size_t which, struct answer_head *h, struct buf *into)
+{
+    void *to = (uint8_t *)h + head_fields[which].offset;
+    switch (head_fields[which].kind) {
+    case HEAD_NUMBER: return opjson_read_int(c, to, -1);
+    case HEAD_FLAG: return read_flag(c, to);
+    case HEAD_TEXT: return read_plain(c, to, into);
+    }
+    return OPJSON_BAD;
+}
+
 static enum opjson_got head_member(struct opjson *c, struct bytes key, void *ctx, struct buf *into)
 {
     struct answer_head *h = ctx;
-    const struct {
-        const char *key;
-        int64_t *number;
-        int *flag;
-        struct bytes *text;
-    } fields[] = {
-        {"took", &h->took_ms, NULL, NULL}, {"total", &h->total, NULL, NULL}, {"updated", &h->updated, NULL, NULL},
-        {"deleted", &h->deleted, NULL, NULL}, {"created", &h->created, NULL, NULL}, {"noops", &h->noops, NULL, NULL},
-        {"version_conflicts", &h->version_conflicts, NULL, NULL}, {"timed_out", NULL, &h->timed_out, NULL},
-        {"acknowledged", NULL, &h->acknowledged, NULL}, {"errors", NULL, &h->errors, NULL}, {"found", NULL, &h->found, NULL},
-        {"rolled_over", NULL, &h->rolled_over, NULL}, {"task", NULL, NULL, &h->task}, {"result", NULL, NULL, &h->result},
-        {"old_index", NULL, NULL, &h->old_index}, {"new_index", NULL, NULL, &h->new_index},
-    };
     uint8_t byte;
     enum opjson_got got = opjson_peek(c, &byte);
     if (got)
         return got;
     bool container = byte == '{' || byte == '[';
-    for (size_t i = 0; i < sizeof fields / sizeof *fields && !container; i++)
-        if (bytes_equal_text(key, fields[i].key))
-            return fields[i].number ? read_number(c, fields[i].number, -1) : fields[i].flag ? read_flag(c, fields[i].flag) : read_plain(c, fields[i].text, into);
+    for (size_t i = 0; i < sizeof head_fields / sizeof *head_fields && !container; i++)
+        if (key.size == head_fields[i].size && memcmp(key.at, head_fields[i].name, key.size) == 0)
+            return read_head_field(c, i, h, into);
     if (bytes_equal_text(key, "error"))
         return read_error_type(c, &h->error_type, into);
     if (bytes_equal_text(key, "failures"))

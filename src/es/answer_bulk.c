@@ -52,10 +52,10 @@ static bool item_kind(struct bytes word, enum op_kind *kind)
     if (!word.size)
         return false;
     switch (word.at[0]) {
-    case 'i': *kind = OP_INDEX; return bytes_equal_text(word, "index");
-    case 'c': *kind = OP_CREATE; return bytes_equal_text(word, "create");
-    case 'u': *kind = OP_UPDATE; return bytes_equal_text(word, "update");
-    case 'd': *kind = OP_DELETE; return bytes_equal_text(word, "delete");
+    case 'i': *kind = OP_INDEX; return word.size == 5 && memcmp(word.at, "index", 5) == 0;
+    case 'c': *kind = OP_CREATE; return word.size == 6 && memcmp(word.at, "create", 6) == 0;
+    case 'u': *kind = OP_UPDATE; return word.size == 6 && memcmp(word.at, "update", 6) == 0;
+    case 'd': *kind = OP_DELETE; return word.size == 6 && memcmp(word.at, "delete", 6) == 0;
     default: return false;
     }
 }
@@ -75,8 +75,7 @@ static enum opjson_got read_item(struct answer_bulk *a, struct opjson *c)
     answer_clear(&answer, kind);
     size_t most = (size_t)(at.end - at.at);
     buf_clear(&a->plain);
-    // Strings with escapes are rare: room for them is taken when the piece holds a backslash at all.
-    if (a->plain.room < most && memchr(at.at, '\\', most))
+    if (a->plain.room < most)
         buf_reserve(&a->plain, most);
     if ((got = answer_read_write(&at, &answer, &a->plain)) || (got = opjson_expect(&at, '}')))
         return got;

@@ -78,33 +78,33 @@ enum action_field {
     FIELD_PIPELINE, FIELD_IF_SEQ_NO, FIELD_IF_TERM, FIELD_REQUIRE_ALIAS
 };
 
+#define NAMED(name, field) {name, sizeof name - 1, field}
 static const struct {
     const char *name;
+    size_t size;
     enum action_field field;
 } action_fields[] = {
-    {"_index", FIELD_INDEX},      {"_id", FIELD_ID},
-    {"_type", FIELD_TYPE},        {"routing", FIELD_ROUTING},
-    {"_routing", FIELD_ROUTING},  {"parent", FIELD_PARENT},
-    {"_parent", FIELD_PARENT},    {"op_type", FIELD_OP_TYPE},
-    {"version", FIELD_VERSION},   {"_version", FIELD_VERSION},
-    {"version_type", FIELD_VERSION_TYPE}, {"_version_type", FIELD_VERSION_TYPE},
-    {"pipeline", FIELD_PIPELINE}, {"if_seq_no", FIELD_IF_SEQ_NO},
-    {"if_primary_term", FIELD_IF_TERM}, {"require_alias", FIELD_REQUIRE_ALIAS},
+    NAMED("_id", FIELD_ID),           NAMED("_index", FIELD_INDEX),       NAMED("_type", FIELD_TYPE),
+    NAMED("routing", FIELD_ROUTING),  NAMED("_routing", FIELD_ROUTING),   NAMED("parent", FIELD_PARENT),
+    NAMED("_parent", FIELD_PARENT),   NAMED("op_type", FIELD_OP_TYPE),    NAMED("version", FIELD_VERSION),
+    NAMED("_version", FIELD_VERSION), NAMED("version_type", FIELD_VERSION_TYPE), NAMED("_version_type", FIELD_VERSION_TYPE),
+    NAMED("pipeline", FIELD_PIPELINE), NAMED("if_seq_no", FIELD_IF_SEQ_NO), NAMED("if_primary_term", FIELD_IF_TERM),
+    NAMED("require_alias", FIELD_REQUIRE_ALIAS),
 };
 
 static enum action_field action_field_of(struct bytes key)
 {
     for (size_t i = 0; i < sizeof action_fields / sizeof *action_fields; i++)
-        if (bytes_equal_text(key, action_fields[i].name))
+        if (key.size == action_fields[i].size && memcmp(key.at, action_fields[i].name, key.size) == 0)
             return action_fields[i].field;
     return FIELD_OTHER;
 }
 
 static bool kind_of(struct bytes word, enum op_kind *kind)
 {
-    static const char *const words[OP_KINDS] = {"index", "create", "update", "delete"};
+    static const char words[OP_KINDS][7] = {"index", "create", "update", "delete"};
     for (int i = 0; i < OP_KINDS; i++)
-        if (bytes_equal_text(word, words[i])) {
+        if (word.size == 6u - (i == 0) && memcmp(word.at, words[i], word.size) == 0) {
             *kind = (enum op_kind)i;
             return true;
         }

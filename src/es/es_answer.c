@@ -218,6 +218,8 @@ void es_answer_end(struct call *c, const struct message_end *end)
     read_collected(c);
     if (c->single && c->join && c->es->ops)
         read_single(c);
-    es_body_finish(c, BODY_RESPONSE, c->x.status >= 400);
+    // A refusal may quote the request: where that could hold a secret, its sentences go.
+    bool secret = (c->route.flags & ROUTE_SECRET) || (c->x.flags & EXCHANGE_REDACTED) || c->request.over || c->request.broken;
+    es_body_finish(c, BODY_RESPONSE, c->x.status >= 400 && secret);
     es_body_release(c, b);
 }

@@ -119,20 +119,28 @@ void es_body_finish(struct call *c, enum body_side side, bool refused)
     buf_fini(&out);
 }
 
+static bool type_holds(struct bytes type, const char *word, size_t size)
+{
+    for (size_t i = 0; i + size <= type.size; i++)
+        if ((type.at[i] | 32) == word[0] && bytes_equal_text_nocase(bytes_of(type.at + i, size), word))
+            return true;
+    return false;
+}
+
 // application/json, its vendored forms, NDJSON; nothing given counts as JSON, as version 5 and probing do.
 bool es_header_is_json(struct bytes type, bool *lines)
 {
-    static const char *const binary[] = {"cbor", "smile", "yaml", "octet-stream", "vnd.apache.arrow", "csv", "tab-separated", "protobuf"};
+    static const char plain[] = "application/json";
+    static const char *const others[] = {"cbor", "smile", "yaml", "octet-stream", "vnd.apache.arrow", "csv", "tab-separated", "protobuf"};
     *lines = false;
-    for (size_t i = 0; i + 4 <= type.size; i++) {
-        struct bytes rest = bytes_from(type, i);
-        if (rest.at[0] == ';')
-            break;
-        if (rest.size >= 6 && bytes_equal_text_nocase(bytes_of(rest.at, 6), "ndjson"))
-            *lines = true;
-        for (size_t k = 0; k < sizeof binary / sizeof *binary; k++)
-            if (rest.size >= strlen(binary[k]) && bytes_equal_text_nocase(bytes_of(rest.at, strlen(binary[k])), binary[k]))
-                return false;
-    }
+    const uint8_t *semicolon = type.size ? memchr(type.at, ';', type.size) : NULL;
+    if (semicolon)
+        type.size = (size_t)(semicolon - type.at);
+    if (!type.size || (type.size == sizeof plain - 1 && memcmp(type.at, plain, type.size) == 0))
+        return true;
+    *lines = type_holds(type, "ndjson", 6);
+    for (size_t k = 0; k < sizeof others / sizeof *others && !*lines; k++)
+        if (type_holds(type, others[k], strlen(others[k])))
+            return false;
     return true;
 }

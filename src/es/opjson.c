@@ -1,6 +1,8 @@
 // Reading JSON in place: the slower paths of the cursor.
 #include "opjson.h"
 
+enum { SHORT_TEXT = 24 };
+
 // Where the string that begins at `from` (behind its quote) ends: its closing quote, or NULL when the text ends first.
 static const uint8_t *find_quote(const uint8_t *from, const uint8_t *end)
 {
@@ -27,16 +29,11 @@ enum opjson_got opjson_text_slow(struct opjson *c, struct opjson_text *text)
     return OPJSON_OK;
 }
 
-static bool ends_literal(uint8_t byte)
-{
-    return byte == ',' || byte == '}' || byte == ']' || byte == ' ' || byte == '\n' || byte == '\r' || byte == '\t';
-}
-
 // Numbers and the three literals: all bytes up to a delimiter. At the end of the text one cannot know that it is over.
 static enum opjson_got read_literal(struct opjson *c, struct bytes *text)
 {
     const uint8_t *p = c->at;
-    while (p < c->end && !ends_literal(*p)) {
+    while (p < c->end && !opjson_ends_literal(*p)) {
         bool fits = (*p >= '0' && *p <= '9') || (*p >= 'a' && *p <= 'z') || *p == '-' || *p == '+' || *p == '.' || *p == 'E' || *p == 'N' || *p == 'I';
         if (!fits)
             return OPJSON_BAD;
@@ -56,7 +53,11 @@ static enum opjson_got skip_container(struct opjson *c)
     size_t depth = 0;
     for (const uint8_t *p = c->at; p < c->end; p++) {
         if (*p == '"') {
-            p = find_quote(p + 1, c->end);
+            // Most strings are short: a call to find their end costs more than they do.
+            const uint8_t *q = p + 1, *near = c->end - q > SHORT_TEXT ? q + SHORT_TEXT : c->end;
+            while (q < near && *q != '"' && *q != '\\')
+                q++;
+            p = q < near && *q == '"' ? q : find_quote(p + 1, c->end);
             if (!p)
                 return OPJSON_MORE;
         } else if (*p == '{' || *p == '[') {
@@ -96,29 +97,13 @@ enum opjson_got opjson_read_scalar(struct opjson *c, struct opjson_text *text)
     return got;
 }
 
-enum opjson_got opjson_next(struct opjson *c, uint8_t close, bool *more)
+enum opjson_got opjson_int_slow(struct opjson *c, int64_t *number, int64_t otherwise)
 {
-    uint8_t byte;
-    enum opjson_got got = opjson_peek(c, &byte);
-    if (got)
-        return got;
-    if (byte != ',' && byte != close)
-        return OPJSON_BAD;
-    c->at++;
-    *more = byte == ',';
-    return OPJSON_OK;
-}
-
-enum opjson_got opjson_read_key(struct opjson *c, struct opjson_text *key)
-{
-    uint8_t byte;
-    enum opjson_got got = opjson_peek(c, &byte);
-    if (got)
-        return got;
-    if (byte != '"')
-        return OPJSON_BAD;
-    got = opjson_read_text(c, key);
-    return got ? got : opjson_expect(c, ':');
+    struct opjson_text value;
+    enum opjson_got got = opjson_read_scalar(c, &value);
+    if (got == OPJSON_OK)
+        *number = opjson_int(value.raw, otherwise);
+    return got;
 }
 
 static int hex_value(uint8_t c)

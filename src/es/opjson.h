@@ -63,14 +63,65 @@ static inline enum opjson_got opjson_read_text(struct opjson *c, struct opjson_t
     return OPJSON_OK;
 }
 
+// Negative, quoted, long or no number at all.
+enum opjson_got opjson_int_slow(struct opjson *c, int64_t *number, int64_t otherwise);
+
 // Passes over one value of any kind.
 enum opjson_got opjson_skip(struct opjson *c);
 // A string, or a number or literal as it is written. null gives an empty text. Containers are BAD.
 enum opjson_got opjson_read_scalar(struct opjson *c, struct opjson_text *text);
 // After a member or element: `,` continues (*more), the closing bracket ends.
-enum opjson_got opjson_next(struct opjson *c, uint8_t close, bool *more);
+static inline enum opjson_got opjson_next(struct opjson *c, uint8_t close, bool *more)
+{
+    uint8_t byte;
+    enum opjson_got got = opjson_peek(c, &byte);
+    if (got)
+        return got;
+    if (byte != ',' && byte != close)
+        return OPJSON_BAD;
+    c->at++;
+    *more = byte == ',';
+    return OPJSON_OK;
+}
+
 // The key of a member and its colon. The cursor may stand on white space before the key.
-enum opjson_got opjson_read_key(struct opjson *c, struct opjson_text *key);
+static inline enum opjson_got opjson_read_key(struct opjson *c, struct opjson_text *key)
+{
+    uint8_t byte;
+    enum opjson_got got = opjson_peek(c, &byte);
+    if (got)
+        return got;
+    if (byte != '"')
+        return OPJSON_BAD;
+    got = opjson_read_text(c, key);
+    return got ? got : opjson_expect(c, ':');
+}
+
+static inline bool opjson_ends_literal(uint8_t byte)
+{
+    return byte == ',' || byte == '}' || byte == ']' || byte == ' ' || byte == '\n' || byte == '\r' || byte == '\t';
+}
+
+// A whole number; `otherwise` for any other scalar.
+static inline enum opjson_got opjson_read_int(struct opjson *c, int64_t *number, int64_t otherwise)
+{
+    uint8_t byte;
+    enum opjson_got got = opjson_peek(c, &byte);
+    if (got)
+        return got;
+    const uint8_t *p = c->at;
+    uint64_t value = 0;
+    while (p < c->end && p - c->at < 18 && (uint8_t)(*p - '0') < 10)
+        value = value * 10 + (uint64_t)(*p++ - '0');
+    if (p == c->end)
+        return OPJSON_MORE;
+    if (p > c->at && opjson_ends_literal(*p)) {
+        *number = (int64_t)value;
+        c->at = p;
+        return OPJSON_OK;
+    }
+    return opjson_int_slow(c, number, otherwise);
+}
 
 // The string with its escapes resolved: `raw` itself, or a copy appended to `into` (borrowed from it; lone surrogates become
 // U+FFFD). Empty when memory is out.
