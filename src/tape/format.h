@@ -32,6 +32,7 @@
 #define FORMAT_BODIES_PER_BLOCK 4096
 #define FORMAT_BODY_PARTS (-1)     // x.req, x.resp: see table part
 #define FORMAT_BODY_LOST (-2)      // it was to be kept, but the disk was full or the power went
+#define FORMAT_BODY_PRUNED (-3)    // it was kept, and dropped by `prune` since
 #define FORMAT_OPS_PER_BLOCK 4096
 
 extern const char format_log_sql[], format_body_sql[], format_tape_sql[], format_alerts_sql[], format_journal_sql[];

@@ -379,8 +379,10 @@ bool tape_write_close(struct tape_writer *w, struct fault *f)
         return true;
     w->off_steady_ns = 0; // one last try, whatever time has passed
     segment_resume(w);
-    if (!w->failed)
-        segment_seal(w);
+    if (!w->failed && segment_seal(w)) {
+        w->retained_ns = WHEN_UNKNOWN;
+        retain(w);
+    }
     bool ok = writer_result(w, f);
     if (ok && w->rows_off)
         ok = fault_system(f, "%s: %llu rows of the last moments are lost", tape_write_trouble(w), (unsigned long long)w->lost_rows);
