@@ -11,10 +11,16 @@
 #include <strings.h>
 #include <unistd.h>
 
+const char *tape_options_dir(void)
+{
+    const char *from_env = getenv("ESTAPE_TAPE");
+    return from_env && *from_env ? from_env : access("/var/lib/estape/tape.db", F_OK) == 0 ? "/var/lib/estape" : "./estape.tape";
+}
+
 struct tape *tape_options_open(const struct option_list *tapes, struct fault *fault)
 {
     const char *from_env = getenv("ESTAPE_TAPE");
-    const char *dir = from_env && *from_env ? from_env : access("/var/lib/estape/tape.db", F_OK) == 0 ? "/var/lib/estape" : "./estape.tape";
+    const char *dir = tape_options_dir();
     bool given = tapes->count || (from_env && *from_env);
     if (!given && access(dir, F_OK) != 0 && errno == ENOENT) {
         fault_user(fault, "no tape: there is neither /var/lib/estape nor %s; name one with --tape DIR, or make one with 'estape record'", dir);

@@ -42,6 +42,8 @@ struct filter_options {
 // Looks up what names an exchange (--before, --after, --conn) and checks the words. The filter borrows from the options.
 bool filter_options_apply(const struct filter_options *o, struct tape *t, struct tape_filter *filter, struct fault *fault);
 
+// The directory when no --tape is given.
+const char *tape_options_dir(void);
 // Opens the tapes of --tape, or the default one; warnings are printed. NULL: fault filled.
 struct tape *tape_options_open(const struct option_list *tapes, struct fault *fault);
 void tape_options_warn(struct tape *t);

@@ -85,6 +85,7 @@ typedef bool tape_late_fn(void *ctx, size_t which, const struct late_outcome *la
 bool tape_lates(struct tape *t, tape_late_fn *fn, void *ctx, struct fault *fault);
 
 // Rows of any read-only SQL over the views `audit`, `gaps`, `alerts`, `writes`, `segments`, ... of all segments.
+// fn comes once with values and types NULL, for the names alone, then once per row.
 typedef bool tape_sql_fn(void *ctx, int columns, const char *const *names, const struct bytes *values, const int *types); // types: 0 null 1 integer 2 real 3 text 4 blob
 bool tape_sql(struct tape *t, const char *sql, tape_sql_fn *fn, void *ctx, struct fault *fault);
 

@@ -16,7 +16,7 @@ enum { LIMITS_MOST = 16, STEPS_COST = 1000000 };
 struct module {            // what a virtual table's methods are given
     struct tape *tape;
     const struct sql_table *table;
-    struct fault *fault;   // of the statement that runs
+    bool *declaring;       // the authorizer lets a table declare itself
 };
 
 struct vtab {
@@ -89,7 +89,9 @@ static int on_connect(sqlite3 *db, void *aux, int argc, const char *const *argv,
     struct module *m = aux;
     char sql[2048];
     snprintf(sql, sizeof sql, "CREATE TABLE x(%s)", m->table->columns);
+    *m->declaring = true;
     int rc = sqlite3_declare_vtab(db, sql);
+    *m->declaring = false;
     if (rc != SQLITE_OK)
         return rc;
     struct vtab *v = sqlite3_malloc(sizeof *v);
@@ -237,7 +239,9 @@ static const sqlite3_module module = {
 
 static int authorize(void *ctx, int action, const char *a, const char *b, const char *c, const char *d)
 {
-    (void)ctx, (void)a, (void)c, (void)d;
+    (void)a, (void)c, (void)d;
+    if (*(const bool *)ctx)
+        return SQLITE_OK;
     switch (action) {
     case SQLITE_SELECT: case SQLITE_READ: case SQLITE_RECURSIVE: return SQLITE_OK;
     case SQLITE_FUNCTION: return b && strcmp(b, "load_extension") == 0 ? SQLITE_DENY : SQLITE_OK;
@@ -247,11 +251,11 @@ static int authorize(void *ctx, int action, const char *a, const char *b, const 
 
 enum { TABLES_OWN = 4 };
 
-static bool add_tables(sqlite3 *db, struct tape *t, struct module *modules)
+static bool add_tables(sqlite3 *db, struct tape *t, struct module *modules, bool *declaring)
 {
     const struct sql_table *const own[TABLES_OWN] = {&sql_audit, &sql_writes, &sql_ops, &sql_segments};
     for (size_t i = 0; i < TABLES_OWN + sql_plain_count; i++) {
-        modules[i] = (struct module){.tape = t, .table = i < TABLES_OWN ? own[i] : &sql_plain[i - TABLES_OWN]};
+        modules[i] = (struct module){.tape = t, .declaring = declaring, .table = i < TABLES_OWN ? own[i] : &sql_plain[i - TABLES_OWN]};
         if (sqlite3_create_module_v2(db, modules[i].table->name, &module, &modules[i], NULL) != SQLITE_OK)
             return false;
     }
@@ -264,7 +268,7 @@ static bool sql_fault(sqlite3 *db, struct fault *fault)
     int rc = sqlite3_errcode(db);
     if (rc == SQLITE_NOMEM)
         return fault_memory(fault);
-    if (rc == SQLITE_AUTH)
+    if (rc == SQLITE_AUTH || strstr(message, "may not be modified"))
         return fault_user(fault, "SQL: %s: a tape can only be read, with SELECT", message);
     if (strncmp(message, "no such table", 13) == 0)
         return fault_user(fault, "SQL: %s; there are audit, writes, ops, gaps, alerts, segments, heartbeats, lives, resolutions, late, opaque, connections, summary", message);
@@ -315,12 +319,13 @@ bool tape_sql(struct tape *t, const char *sql, tape_sql_fn *fn, void *ctx, struc
     sqlite3 *db = NULL;
     sqlite3_stmt *stmt = NULL;
     const char *tail = "";
+    bool declaring = false;
     struct module *modules = mem_zero(TABLES_OWN + sql_plain_count, sizeof *modules);
-    bool ok = modules && sqlite3_open_v2(":memory:", &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL) == SQLITE_OK && add_tables(db, t, modules);
+    bool ok = modules && sqlite3_open_v2(":memory:", &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL) == SQLITE_OK && add_tables(db, t, modules, &declaring);
     if (!ok) {
         fault_memory(fault);
     } else {
-        sqlite3_set_authorizer(db, authorize, NULL);
+        sqlite3_set_authorizer(db, authorize, &declaring);
         ok = sqlite3_prepare_v2(db, sql, -1, &stmt, &tail) == SQLITE_OK || sql_fault(db, fault);
         if (ok && !stmt)
             ok = fault_user(fault, "SQL: there is no statement; try \"SELECT * FROM audit LIMIT 10\"");
