@@ -331,6 +331,27 @@ const char *tape_name(const struct tape *t, size_t which)
     return t->reels[which].name;
 }
 
+bool tape_span(struct tape *t, int64_t *first_ns, int64_t *last_ns)
+{
+    bool any = false;
+    for (size_t i = 0; i < t->count; i++)
+        for (size_t j = 0; j < t->reels[i].count; j++) {
+            struct reel_segment *s = &t->reels[i].segments[j];
+            if (!s->log_here)
+                continue;
+            if (!s->listed)
+                segment_measure(&t->reels[i], s);
+            if (!s->rows || s->told_first_us == INT64_MIN)
+                continue;
+            if (!any || s->told_first_us * 1000 < *first_ns)
+                *first_ns = s->told_first_us * 1000;
+            if (!any || s->told_last_us * 1000 > *last_ns)
+                *last_ns = s->told_last_us * 1000;
+            any = true;
+        }
+    return any;
+}
+
 // ---- ids ------------------------------------------------------------------------------------------------------------
 
 bool tape_parse_id(struct tape *t, const char *text, size_t *which, uint64_t *id, struct fault *fault)

@@ -14,6 +14,9 @@ void tape_close(struct tape *t);
 size_t tape_count(const struct tape *t);
 const char *tape_name(const struct tape *t, size_t which); // of its directory
 
+// First and last moment of exchanges on the tapes; false: there are none.
+bool tape_span(struct tape *t, int64_t *first_ns, int64_t *last_ns);
+
 struct tape_filter { // NULL or 0 or WHEN_UNKNOWN: no condition. Text lists: one of them; '*' is a wildcard
     int64_t since_ns, until_ns;               // [since, until)
     const char *const *who, *const *client, *const *agent, *const *api, *const *verb, *const *index, *const *outcome, *const *danger;

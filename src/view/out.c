@@ -19,7 +19,7 @@ void out_init(struct out *o, int fd, enum out_color color)
     o->terminal = fd >= 0 && isatty(fd);
     bool wanted = o->terminal && !(no_color && *no_color) && !(term && strcmp(term, "dumb") == 0);
     o->color = color == OUT_COLOR_ALWAYS || (color == OUT_COLOR_AUTO && wanted);
-    o->unicode = strcmp(nl_langinfo(CODESET), "UTF-8") == 0;
+    o->unicode = o->terminal && strcmp(nl_langinfo(CODESET), "UTF-8") == 0;
     if (!o->terminal)
         return;
     long width = columns ? strtol(columns, NULL, 10) : 0;

@@ -14,7 +14,7 @@ struct out {
 };
 
 // AUTO: colour on a terminal unless NO_COLOR is set (not empty) or TERM is dumb. COLUMNS overrides the width. Characters
-// outside ASCII are drawn when the locale's character set is UTF-8.
+// outside ASCII are drawn on a terminal when the locale's character set is UTF-8.
 void out_init(struct out *o, int fd, enum out_color color);
 bool out_color_parse(const char *text, enum out_color *color); // "auto" "always" "never"; NULL: auto
 bool out_push(struct out *o);   // writes once 64 KiB are waiting; false: the reader is gone or the disk is full, stop

@@ -9,7 +9,6 @@
 #include "../base/clock.h"
 #include "../base/mem.h"
 #include "column.h"
-#include "line.h"
 
 enum { BUCKETS_DEFAULT = 60, BUCKETS_MOST = 10000, TOP_DEFAULT = 12, LANES_MOST = 20000 };
 
@@ -42,6 +41,8 @@ struct timeline *timeline_open(const struct timeline_settings *settings)
         s->bucket_ns = timeline_bucket_ns(s->to_ns - s->from_ns, s->buckets_max - 1);
     if ((s->to_ns - s->from_ns) / s->bucket_ns >= BUCKETS_MOST)
         s->bucket_ns = timeline_bucket_ns(s->to_ns - s->from_ns, BUCKETS_MOST);
+    t->event_out = s->like ? (struct out){.fd = -1, .columns = s->like->columns, .color = s->like->color, .unicode = s->like->unicode} : (struct out){.fd = -1};
+    line_init(&t->event_lines, &t->event_out, false);
     t->begin_ns = s->from_ns - (s->from_ns % s->bucket_ns + s->bucket_ns) % s->bucket_ns;
     t->bucket_count = (size_t)((s->to_ns - t->begin_ns + s->bucket_ns - 1) / s->bucket_ns);
     t->whole.cells = mem_zero(t->bucket_count, sizeof *t->whole.cells);
@@ -80,6 +81,7 @@ void timeline_close(struct timeline *t)
     for (size_t i = 0; i < t->event_count; i++)
         mem_free(t->events[i].line);
     mem_free(t->events);
+    buf_fini(&t->event_out.text);
     mem_free(t->whole.cells);
     mem_free(t->holes);
     mem_free(t);
@@ -173,22 +175,18 @@ static bool event_add(struct timeline *t, const struct tape_row *row, const char
         t->events = grown;
         t->event_room = room;
     }
-    struct out line = {.fd = -1};
-    struct line_state state;
-    line_init(&state, &line, tape_name != NULL);
-    line_row(&state, row, tape_name);
     char id[320];
     struct event e = {.time_ns = row->x.time_ns, .bucket = bucket};
-    size_t size = line.text.size ? line.text.size - 1 : 0;
-    struct buf both = {0};
-    buf_format(&both, "%s", view_id(row, tape_name, id, sizeof id));
-    buf_add_byte(&both, 0);
-    buf_add(&both, line.text.at, size);
-    bool ok = !both.failed && !line.text.failed;
-    e.line = ok ? mem_text_copy(both.at, both.size) : NULL;
-    e.text_at = strlen(id) + 1;
-    buf_fini(&both);
-    buf_fini(&line.text);
+    struct buf *line = &t->event_out.text;
+    buf_clear(line);
+    buf_format(line, "%s", view_id(row, tape_name, id, sizeof id));
+    buf_add_byte(line, 0);
+    if (t->event_out.columns) // a heading of the day must not begin in the id's line
+        buf_add_byte(line, '\n');
+    e.text_at = line->size;
+    t->event_lines.several = tape_name != NULL;
+    line_row(&t->event_lines, row, tape_name);
+    e.line = line->failed ? NULL : mem_text_copy(line->at, line->size);
     if (!e.line)
         return false;
     t->events[t->event_count++] = e;

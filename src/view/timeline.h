@@ -7,6 +7,7 @@ struct timeline_settings {
     int64_t from_ns, to_ns;  // [from, to)
     int64_t bucket_ns;       // 0: chosen, so that at most `buckets_max` of a round size cover the range
     size_t buckets_max;      // 0: 60
+    const struct out *like;  // destructive calls are told as lines for this output; NULL: plain
     size_t top;              // lanes shown per group; the rest is summed. 0: 12
 };
 

@@ -20,6 +20,7 @@ struct drawing {
     size_t name_columns;
     size_t bars;   // columns for the bars
     size_t per;    // buckets per column, at least 1
+    enum paint paint; // of the cell drawn last
 };
 
 typedef uint64_t tally_get(const struct tally *tally);
@@ -29,11 +30,9 @@ static uint64_t get_errors(const struct tally *c) { return c->errors; }
 static uint64_t get_destructive(const struct tally *c) { return c->destructive; }
 static uint64_t get_all(const struct tally *c) { return c->writes + c->reads; }
 
-static void cut_name(struct drawing *d, struct bytes name, enum paint paint)
+static void cut_name(struct drawing *d, struct bytes name)
 {
-    out_paint(d->out, paint);
     size_t used = emit_cut(&d->out->text, name, d->name_columns, d->out->unicode);
-    out_paint(d->out, PAINT_NONE);
     if (used < d->name_columns)
         out_pad(d->out, d->name_columns - used);
 }
@@ -114,11 +113,21 @@ static void bar(struct drawing *d, uint64_t value, uint64_t most)
         buf_add_byte(&d->out->text, (uint8_t)ramp[level - 1]);
 }
 
+static void paint_to(struct drawing *d, enum paint paint)
+{
+    if (d->paint == paint)
+        return;
+    if (d->paint != PAINT_NONE)
+        out_paint(d->out, PAINT_NONE);
+    if (paint != PAINT_NONE)
+        out_paint(d->out, paint);
+    d->paint = paint;
+}
+
 static void blind(struct drawing *d)
 {
-    out_paint(d->out, PAINT_MAGENTA);
+    paint_to(d, PAINT_MAGENTA);
     buf_add_text(&d->out->text, d->out->unicode ? "░" : "~");
-    out_paint(d->out, PAINT_NONE);
 }
 
 static void bars(struct drawing *d, const struct tally *cells, tally_get *get, enum paint paint, bool marks)
@@ -135,27 +144,28 @@ static void bars(struct drawing *d, const struct tally *cells, tally_get *get, e
             pending++;
             continue;
         }
+        if (pending)
+            paint_to(d, PAINT_NONE);
         out_pad(d->out, pending);
         pending = 0;
         if (marks && sum.tally.destructive) {
-            out_paint(d->out, PAINT_ALARM);
+            paint_to(d, PAINT_ALARM);
             buf_add_byte(&d->out->text, '!');
-            out_paint(d->out, PAINT_NONE);
         } else if (!sum.value) {
             blind(d);
         } else {
-            out_paint(d->out, marks && sum.tally.errors ? PAINT_YELLOW : paint);
+            paint_to(d, marks && sum.tally.errors ? PAINT_YELLOW : paint);
             bar(d, sum.value, most);
-            out_paint(d->out, PAINT_NONE);
         }
     }
+    paint_to(d, PAINT_NONE);
     buf_add_byte(&d->out->text, '\n');
 }
 
 static void lane(struct drawing *d, struct bytes name, const struct tally *cells, uint64_t total, tally_get *get, enum paint paint, bool marks)
 {
     char number[24];
-    cut_name(d, name, PAINT_NONE);
+    cut_name(d, name);
     short_number(number, sizeof number, total);
     buf_format(&d->out->text, "%*s ", NUMBER_COLUMNS, number);
     bars(d, cells, get, paint, marks);
@@ -168,7 +178,7 @@ static void hole_lane(struct drawing *d)
     if (!t->gap_count)
         return;
     char number[24];
-    cut_name(d, bytes_of_text("not seen (gaps)"), PAINT_NONE);
+    cut_name(d, bytes_of_text("not seen (gaps)"));
     short_number(number, sizeof number, t->gap_count);
     buf_format(&d->out->text, "%*s ", NUMBER_COLUMNS, number);
     size_t pending = 0;
@@ -180,10 +190,13 @@ static void hole_lane(struct drawing *d)
             pending++;
             continue;
         }
+        if (pending)
+            paint_to(d, PAINT_NONE);
         out_pad(d->out, pending);
         pending = 0;
         blind(d);
     }
+    paint_to(d, PAINT_NONE);
     buf_add_byte(&d->out->text, '\n');
 }
 
@@ -312,9 +325,7 @@ static void events(struct drawing *d)
     if (from)
         buf_format(&d->out->text, "%zu earlier ones: estape log --destructive\n", from);
     for (size_t i = from; i < t->event_count; i++) {
-        struct bytes line = bytes_of_text(t->events[i].line + t->events[i].text_at);
-        emit_cut(&d->out->text, line, d->out->columns ? d->out->columns - 1 : SIZE_MAX, d->out->unicode);
-        buf_add_byte(&d->out->text, '\n');
+        buf_add_text(&d->out->text, t->events[i].line + t->events[i].text_at);
     }
 }
 
@@ -334,7 +345,7 @@ static void heading(struct drawing *d)
 
 void timeline_print(struct timeline *t, struct out *out)
 {
-    struct drawing d = {t, out, 0, t->bucket_count, 1};
+    struct drawing d = {t, out, 0, t->bucket_count, 1, PAINT_NONE};
     size_t names = longest_name(t->index_lanes), whos = longest_name(t->who_lanes);
     d.name_columns = names > whos ? names : whos;
     d.name_columns = d.name_columns < 16 ? 16 : d.name_columns > NAME_MOST ? NAME_MOST : d.name_columns;

@@ -3,6 +3,7 @@
 #include "timeline.h"
 
 #include "../base/map.h"
+#include "line.h"
 
 struct tally {
     uint64_t writes, reads, errors, destructive, docs;
@@ -25,7 +26,7 @@ struct hole {
 struct event {          // a destructive call
     int64_t time_ns;
     size_t bucket;
-    char *line;         // its id, NUL, its line in the log
+    char *line;         // its id, NUL, its line in the log with what stands above it
     size_t text_at;
 };
 
@@ -36,6 +37,8 @@ struct timeline {
     struct lane whole;
     struct hole *holes;
     struct map *index_lanes, *who_lanes;
+    struct out event_out;
+    struct line_state event_lines;
     struct event *events;
     size_t event_count, event_room;
     uint64_t gap_count, gap_bytes;
