@@ -3,6 +3,7 @@
 
 enum api {
     API_NONE,
+    API_INDICES_DELETE, // indices.delete
     API_INFO, // info
     API_PING, // ping
     API_INDICES_GET_ALIAS, // indices.get_alias
@@ -69,6 +70,7 @@ enum api {
     API_CCR_PAUSE_AUTO_FOLLOW_PATTERN, // ccr.pause_auto_follow_pattern
     API_CCR_RESUME_AUTO_FOLLOW_PATTERN, // ccr.resume_auto_follow_pattern
     API_CCR_STATS, // ccr.stats
+    API_INDICES_CLOSE, // indices.close
     API_CLUSTER_ALLOCATION_EXPLAIN, // cluster.allocation_explain
     API_CLUSTER_DELETE_DECOMMISSION_AWARENESS, // cluster.delete_decommission_awareness
     API_CLUSTER_GET_DECOMMISSION_AWARENESS, // cluster.get_decommission_awareness
@@ -899,7 +901,6 @@ enum api {
     API_XPACK_MIGRATION_UPGRADE, // xpack.migration.upgrade
     API_XPACK_USAGE, // xpack.usage
     API_XPACK_WATCHER_RESTART, // xpack.watcher.restart
-    API_INDICES_DELETE, // indices.delete
     API_INDICES_GET, // indices.get
     API_INDICES_EXISTS, // indices.exists
     API_INDICES_CREATE, // indices.create
@@ -914,7 +915,6 @@ enum api {
     API_CCR_FOLLOW_STATS, // ccr.follow_stats
     API_CCR_UNFOLLOW, // ccr.unfollow
     API_INDICES_CLONE, // indices.clone
-    API_INDICES_CLOSE, // indices.close
     API_CREATE, // create
     API_DELETE_BY_QUERY, // delete_by_query
     API_INDICES_DISK_USAGE, // indices.disk_usage
