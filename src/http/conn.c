@@ -156,6 +156,11 @@ void conn_opaque(struct conn_state *c, enum opaque_kind kind, int64_t time_ns)
 
 // ---- heads ----------------------------------------------------------------------------------------------------------
 
+static int64_t later(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
 static void begin_message(struct side *s, const struct side_place *place, struct pending *of, enum body_coding coding)
 {
     s->in_message = true;
@@ -201,7 +206,7 @@ static void fill_pending(struct conn_state *c, struct pending *p, const struct s
     p->open = true;
     p->expects_continue = head->expects_continue;
     p->method = method_of(head->method);
-    p->time_ns = place->time_ns;
+    p->begun_ns = p->time_ns = place->time_ns;
     p->end = framing.kind == FRAMING_CHUNKED ? UINT64_MAX : head_end + (framing.kind == FRAMING_LENGTH ? framing.length : 0);
 }
 
@@ -294,7 +299,7 @@ static struct framing response_head(struct conn_state *c, struct side *s, const 
     struct framing framing = response_framing(head, p, state);
     if (p) {
         struct response_head told = {
-            .time_ns = place->time_ns,
+            .time_ns = later(place->time_ns, p->begun_ns),
             .status = head->status,
             .headers = head->headers,
             .header_count = head->header_count,
@@ -372,7 +377,7 @@ static void finish_request(struct conn_state *c, struct pending *p, enum finish 
     p->complete = how == FINISH_COMPLETE;
     p->lost_bytes = how == FINISH_LOST || (how == FINISH_COMPLETE && end->missing_bytes);
     p->end = end_offset;
-    p->time_ns = end->time_ns;
+    p->time_ns = later(p->time_ns, end->time_ns);
     sink->request_end(sink->ctx, p->handle, end);
     close_if_done(c, p);
 }
@@ -381,7 +386,7 @@ static void finish_response(struct conn_state *c, struct pending *p, const struc
 {
     struct message_sink *sink = &c->http->sink;
     p->answer = ANSWER_ENDED;
-    p->time_ns = end->time_ns;
+    p->time_ns = later(p->time_ns, end->time_ns);
     sink->response_end(sink->ctx, p->handle, end);
     close_if_done(c, p);
 }
@@ -407,7 +412,7 @@ void conn_finish(struct conn_state *c, struct side *s, enum finish how, uint64_t
     struct message_end end;
     if (!s->in_message)
         return;
-    body_end(&s->body, &c->http->shelf, how == FINISH_COMPLETE, time_ns, &end);
+    body_end(&s->body, &c->http->shelf, how == FINISH_COMPLETE, s->of ? later(time_ns, s->of->begun_ns) : time_ns, &end);
     end.truncated |= how == FINISH_LOST || how == FINISH_OPEN;
     c->http->stats.undecodable += end.undecodable;
     struct pending *of = s->of;

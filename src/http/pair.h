@@ -25,6 +25,7 @@ struct pending {
     bool passed;             // an answer to a later request has come
     enum pair_method method;
     enum pair_answer answer;
+    int64_t begun_ns;        // its first byte
     int64_t time_ns;         // of the newest thing that happened to it
 };
 

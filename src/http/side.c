@@ -463,9 +463,15 @@ static size_t step_blank(struct conn_state *c, struct side *s, const struct side
     return n;
 }
 
+static int64_t advance_clock(struct side *s, int64_t time_ns)
+{
+    s->clock_ns = time_ns > s->clock_ns ? time_ns : s->clock_ns;
+    return s->clock_ns;
+}
+
 void side_data(struct conn_state *c, struct side *s, const struct stream_piece *piece)
 {
-    struct side_place at = {piece->offset, piece->time_ns, piece->segment_start, piece->ack_known, piece->ack};
+    struct side_place at = {piece->offset, advance_clock(s, piece->time_ns), piece->segment_start, piece->ack_known, piece->ack};
     struct bytes rest = piece->bytes;
     s->at = piece->offset;
     s->bytes_seen += rest.size;
@@ -479,7 +485,7 @@ void side_data(struct conn_state *c, struct side *s, const struct stream_piece *
     }
     s->at = piece->offset + piece->bytes.size;
     if (s->in_message)
-        s->message_ns = piece->time_ns;
+        s->message_ns = at.time_ns;
 }
 
 // ---- holes and the end ----------------------------------------------------------------------------------------------
@@ -503,7 +509,7 @@ static void gap_in_length(struct conn_state *c, struct side *s, const struct str
     if (s->left)
         return;
     s->mode = SIDE_START;
-    conn_finish(c, s, FINISH_COMPLETE, gap->offset + n, gap->to_ns);
+    conn_finish(c, s, FINISH_COMPLETE, gap->offset + n, s->clock_ns);
     if (n < gap->size_bytes)
         resync_after(c, s, gap, gap->offset + n);
 }
@@ -516,7 +522,7 @@ static void gap_in_chunks(struct conn_state *c, struct side *s, const struct str
         return;
     }
     conn_hole(c, s, gap->size_bytes, true);
-    conn_finish(c, s, FINISH_LOST, gap->offset + gap->size_bytes, gap->to_ns);
+    conn_finish(c, s, FINISH_LOST, gap->offset + gap->size_bytes, s->clock_ns);
     resync_after(c, s, gap, gap->offset);
 }
 
@@ -524,6 +530,7 @@ void side_gap(struct conn_state *c, struct side *s, const struct stream_gap *gap
 {
     if (!gap->size_bytes)
         return;
+    advance_clock(s, gap->from_ns);
     switch (s->mode) {
     case SIDE_OPAQUE:
         break;
@@ -538,7 +545,7 @@ void side_gap(struct conn_state *c, struct side *s, const struct stream_gap *gap
         resync_after(c, s, gap, gap->offset);
         break;
     case SIDE_OVERLONG:
-        conn_finish(c, s, FINISH_LOST, gap->offset, gap->to_ns);
+        conn_finish(c, s, FINISH_LOST, gap->offset, s->clock_ns);
         resync_after(c, s, gap, gap->offset);
         break;
     case SIDE_LENGTH:
@@ -557,6 +564,7 @@ void side_gap(struct conn_state *c, struct side *s, const struct stream_gap *gap
 
 void side_end(struct conn_state *c, struct side *s, enum stream_end how, int64_t time_ns)
 {
+    time_ns = advance_clock(s, time_ns);
     enum finish finish = how == END_FIN || how == END_RST ? FINISH_LEFT : FINISH_OPEN;
     switch (s->mode) {
     case SIDE_RESYNC:

@@ -48,6 +48,7 @@ struct side {
     enum start_care care;      // what its first line must show
     int index;
     uint64_t at;               // next byte's offset
+    int64_t clock_ns;          // newest time of this side: displaced packets do not turn it back
     uint64_t proved;           // the peer's last data acknowledged this side up to here: a message may begin here
     bool proved_known;
     struct buf held;           // a start that is not decided yet, or an unfinished head
