@@ -293,6 +293,7 @@ static void end_item(struct bulk *b)
 {
     b->totals.items++;
     b->totals.by_kind[b->item.kind]++;
+    b->totals.scripted += (b->item.flags & OP_SCRIPTED) != 0;
     // Once one item could not be held the later ones are not either: the queue stays a prefix.
     if (!b->totals.unheld && opqueue_push_ask(b->items, &b->item))
         run_now(b)->items++;

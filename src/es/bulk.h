@@ -40,7 +40,7 @@ struct bulk_totals {
     uint64_t items;      // taken apart
     uint64_t unheld;     // of these, not in the queue: its budget was spent
     uint64_t redacted;   // documents replaced in the stored body
-    uint64_t by_kind[OP_KINDS];
+    uint64_t by_kind[OP_KINDS], scripted;
     bool malformed;      // a line is no action: nothing behind it was taken apart
     bool holes;
     bool blind;          // bytes passed that could not be taken apart (still content-coded, SMILE, too many holes)
@@ -55,7 +55,6 @@ void bulk_feed(struct bulk *b, struct bytes bytes);
 void bulk_hole(struct bulk *b, uint64_t size_bytes);
 void bulk_end(struct bulk *b); // no more bytes
 const struct bulk_totals *bulk_total(const struct bulk *b);
-// The index of the item whose lines are passing or passed last; the URL's before the first.
 void bulk_close(struct bulk *b);
 
 // One action line, complete: false when it is none. Strings are views into `line`, or into `into` where escapes had to be

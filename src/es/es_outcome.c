@@ -94,8 +94,9 @@ static void finish_ops(struct call *c)
         end.answers_holed = t->holes;
         end.answers_sparse = t->items && end.request && t->items < end.request->items && !t->holes && t->complete && !end.request->holes;
     }
-    if (c->es->ops)
-        op_join_finish(c->join, &end);
+    if (!c->es->ops)
+        return;
+    op_join_finish(c->join, &end);
     const struct op_totals *totals = op_join_totals(c->join);
     struct exchange *x = &c->x;
     x->docs = (int64_t)totals->docs;

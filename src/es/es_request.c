@@ -335,7 +335,8 @@ static void read_body(struct call *c)
     if (es_learn_asks(c))
         es_learn_request(c, tree, text);
     struct danger_input in = {.route = &c->route, .query = &c->query, .body = tree, .body_unread = unread && (b->whole.size || b->over || b->broken),
-                              .targets = &c->targets};
+                              .targets = &c->targets,
+                              .seen = c->bulk && bulk_total(c->bulk)->scripted ? DANGER_SEEN_SCRIPT : 0};
     struct danger danger = danger_of(&in);
     if (danger.id && danger.level >= DANGER_MEDIUM) {
         c->x.danger = bytes_of_text(danger.id);

@@ -20,8 +20,8 @@ struct op_join {
     bool unsure, holed;
     uint32_t next_item;
     uint64_t left_out;       // items that were answered though the request's side was not held
-    struct op batch[BATCH];
-    size_t batched;
+    struct op *batch;        // made with the first op: waiting exchanges hold none
+    size_t batched, batch_room;
     struct arena arena;      // strings of the batch
     struct bytes last_index; // in the arena: repeated names are not copied again
     struct op_totals totals;
@@ -54,7 +54,9 @@ void op_join_close(struct op_join *j)
     opqueue_fini(&j->answers);
     arena_fini(&j->arena);
     arena_fini(&j->names);
-    map_close(j->by_index);
+    if (j->by_index)
+        map_close(j->by_index);
+    mem_free(j->batch);
     mem_free(j->indices);
     mem_free(j);
 }
@@ -177,10 +179,28 @@ static void keep_index(struct op_join *j, struct bytes *text)
     j->last_index = *text;
 }
 
+// The first batch is of one: most exchanges write one document.
+static bool make_room(struct op_join *j)
+{
+    if (j->batched == j->batch_room && j->batch_room < BATCH) {
+        size_t room = j->batch_room ? BATCH : 1;
+        struct op *grown = mem_grow(j->batch, room * sizeof *grown);
+        if (grown) {
+            j->batch = grown;
+            j->batch_room = room;
+        }
+    }
+    if (j->batched == j->batch_room || j->arena.used_bytes > BATCH_ARENA_BYTES)
+        op_join_flush(j);
+    return j->batch_room > 0;
+}
+
 static void add(struct op_join *j, const struct op *from)
 {
-    if (j->batched == BATCH || j->arena.used_bytes > BATCH_ARENA_BYTES)
-        op_join_flush(j);
+    if (!make_room(j)) { // memory is out: counted all the same
+        count(j, from);
+        return;
+    }
     struct op *op = &j->batch[j->batched++];
     *op = *from;
     keep_index(j, &op->index);
