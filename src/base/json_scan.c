@@ -269,7 +269,7 @@ static const uint8_t *run_string(struct json_scan *s, const uint8_t *piece, cons
 {
     // A string that begins and ends in this piece without an escape is borrowed.
     const uint8_t *whole = s->text.size == 0 && !s->escaped && !s->hex_left && !s->high && !s->cut &&
-                                   piece + (s->token_at + 1 - s->offset) == at && s->token_at + 1 >= s->offset
+                                   s->token_at + 1 >= s->offset && piece + (s->token_at + 1 - s->offset) == at
                                ? at
                                : NULL;
     while (at < end && !s->malformed) {
