@@ -267,6 +267,8 @@ static bool map_make(struct tape *t, size_t which, uint64_t id, enum body_side s
         ok = map_parts(m, raw);
     else if (place == FORMAT_BODY_LOST)
         m->state = TAPE_BODY_LOST;
+    else if (place == FORMAT_BODY_PRUNED)
+        m->state = TAPE_BODY_PRUNED;
     else
         ok = map_none(m, raw);
     m->final = raw->segment->sealed;

@@ -116,7 +116,7 @@ static void put_cell(struct line_state *l, struct buf *text, size_t *width, size
     else
         buf_add_bytes(&o->text, buf_view(text));
     pad_to(o, from, *width);
-    buf_add_text(&o->text, "  ");
+    buf_add_byte(&o->text, ' ');
     buf_clear(text);
 }
 
@@ -151,8 +151,7 @@ static void put_rest(struct line_state *l, const struct exchange *x, struct buf 
         buf_add_text(&o->text, "  head cut");
     if (x->danger.size) {
         buf_add_text(&o->text, "  ");
-        out_paint(o, PAINT_ALARM);
-        buf_add_text(&o->text, "! ");
+        out_paint(o, PAINT_RED);
         emit_text(&o->text, x->danger);
         out_paint(o, PAINT_NONE);
     }
@@ -198,6 +197,9 @@ bool line_row(struct line_state *l, const struct tape_row *row, const char *tape
     line_who(&cell, x);
     buf_format(&cell, "@%s", view_ip(&x->client, text, sizeof text));
     put_cell(l, &cell, &l->who, WHO_MOST);
+    out_paint(o, x->danger.size ? PAINT_ALARM : PAINT_NONE);
+    buf_add_byte(&o->text, x->danger.size ? '!' : ' '); // in front, where no narrow terminal cuts it off
+    out_paint(o, PAINT_NONE);
     size_t at = o->text.size;
     emit_text(&o->text, x->verb.size ? x->verb : bytes_of_text("?"));
     pad_to(o, at, 6);
@@ -206,6 +208,7 @@ bool line_row(struct line_state *l, const struct tape_row *row, const char *tape
     if (x->flags & EXCHANGE_WRITE)
         out_paint(o, PAINT_BOLD);
     put_cell(l, &cell, &l->action, ACTION_MOST);
+    buf_add_byte(&o->text, ' ');
     out_paint(o, PAINT_NONE);
     put_rest(l, x, &cell);
     cut_line(o, from);

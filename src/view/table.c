@@ -213,6 +213,8 @@ static void put_row(struct table *t, struct bytes *from, const char *head)
         size_t used = left ? put_cell(t, i, value, right, left) : 0;
         left -= used < left ? used : left;
     }
+    while (t->out->text.size && t->out->text.at[t->out->text.size - 1] == ' ')
+        t->out->text.size--;
     buf_add_byte(&t->out->text, '\n');
 }
 
