@@ -12,11 +12,16 @@
 #include <errno.h>
 #include <stdlib.h>
 
+uint64_t apply_key(const struct plan_doc *doc)
+{
+    const struct plan_step *last = &doc->steps[doc->step_count - 1];
+    uint64_t k[5] = {doc->hash, doc->epoch, last->exchange, last->item, last->tape};
+    return map_hash(bytes_of(k, sizeof k), 3);
+}
+
 static uint64_t work_key(const struct work *w)
 {
-    const struct plan_step *last = &w->doc.steps[w->doc.step_count - 1];
-    uint64_t k[5] = {w->doc.hash, w->doc.epoch, last->exchange, last->item, last->tape};
-    return map_hash(bytes_of(k, sizeof k), 3);
+    return apply_key(&w->doc);
 }
 
 // The document whatever the plan: the number that our own last write of it got.

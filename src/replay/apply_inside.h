@@ -63,6 +63,7 @@ struct apply {
 };
 
 const struct preflight_index *apply_index(const struct apply *ap, uint32_t slot);
+uint64_t apply_key(const struct plan_doc *doc); // of its row in the journal
 // apply_batch.c: one lane's requests and what their answers mean
 bool apply_lane_begin(struct apply *ap, struct lane *l);  // works are in; sends the first request
 bool apply_lane_answer(struct apply *ap, struct lane *l, struct target_reply *reply);

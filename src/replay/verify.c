@@ -1,0 +1,235 @@
+// The target against the plan, document by document.
+//
+// What a document should be is computed as apply computes it. Where only the target can compute it (scripts, pipelines,
+// by-query calls), presence is checked and the count is told. A partial update without a known base must change nothing when
+// merged onto what is there.
+#include "verify.h"
+#include "apply_inside.h"
+#include "merge.h"
+
+#include "../base/diag.h"
+#include "../base/mem.h"
+
+enum { BATCH = 500, BATCH_BYTES = 8 << 20 };
+
+enum want { WANT_GONE, WANT_SOURCE, WANT_MERGED, WANT_PRESENT, WANT_ANY };
+
+struct item {
+    struct plan_doc doc;
+    enum want want;
+    struct bytes body; // in the arena
+    enum journal_state journal;
+};
+
+struct verifying {
+    const struct verify_settings *set;
+    struct verify_report *report;
+    struct fault *fault;
+    struct arena arena;
+    struct item items[BATCH];
+    size_t count, bytes;
+    struct buf body;
+    struct fold_action action;
+};
+
+static const struct preflight_index *index_of(const struct verify_settings *set, uint32_t slot)
+{
+    for (size_t i = 0; i < set->index_count; i++)
+        if (strcmp(set->indices[i].name, plan_slot(set->plan, slot)->to) == 0)
+            return &set->indices[i];
+    return NULL;
+}
+
+static bool expect(struct verifying *v, struct item *it)
+{
+    struct fold_settings fold = {.combine = true};
+    uint32_t step = 0;
+    bool known = true;
+    it->want = WANT_ANY;
+    while (step < it->doc.step_count) {
+        if (!fold_next(v->set->source, &it->doc, step, &fold, &v->action, v->fault))
+            return false;
+        step += (uint32_t)v->action.steps;
+        const struct fold_action *a = &v->action;
+        bool unsure_casualty = a->casualty && it->want == WANT_ANY;
+        if (a->kind == FOLD_DELETE)
+            it->want = WANT_GONE, known = true;
+        else if (a->kind == FOLD_FULL && !a->pipeline && !index_of(v->set, it->doc.slot)->pipeline)
+            it->want = WANT_SOURCE, known = true;
+        else if (a->kind == FOLD_UPDATE && !a->scripted && !a->may_insert && known && (it->want == WANT_ANY || it->want == WANT_MERGED) && step == a->steps)
+            it->want = unsure_casualty ? WANT_ANY : WANT_MERGED;
+        else if (!unsure_casualty)
+            it->want = WANT_PRESENT, known = false;
+        if (it->want == WANT_SOURCE || it->want == WANT_MERGED) {
+            void *copy = arena_copy(&v->arena, a->body.at, a->body.size);
+            if (!copy)
+                return fault_memory(v->fault);
+            it->body = bytes_of(copy, a->body.size);
+            v->bytes += a->body.size;
+        }
+        // A script may delete its document; only the recorded answer tells.
+        if (a->last->result == OP_DELETED && a->kind == FOLD_UPDATE)
+            it->want = WANT_ANY;
+    }
+    return true;
+}
+
+static void tell(struct verifying *v, const struct item *it, enum verify_difference what, struct bytes have)
+{
+    uint64_t *counts[] = {&v->report->missing, &v->report->should_be_gone, &v->report->different, &v->report->version_different};
+    if (it->journal == JOURNAL_LEFT) {
+        v->report->left_alone++;
+        return;
+    }
+    if (it->journal == JOURNAL_REFUSED) {
+        v->report->refused++;
+        return;
+    }
+    ++*counts[what];
+    if (v->set->difference)
+        v->set->difference(v->set->ctx, &it->doc, what, it->body, have);
+}
+
+static void judge(struct verifying *v, const struct item *it, const struct json *d)
+{
+    struct json *found = json_member(d, "found"), *source = json_member(d, "_source");
+    bool there = found && json_true(found), changed = false;
+    struct bytes have = source ? source->raw : (struct bytes){0};
+    if (it->want == WANT_ANY) {
+        v->report->present_only++;
+        return;
+    }
+    if (it->want == WANT_GONE) {
+        if (there)
+            tell(v, it, VERIFY_SHOULD_BE_GONE, have);
+        else
+            v->report->equal++;
+        return;
+    }
+    if (!there) {
+        tell(v, it, VERIFY_MISSING, have);
+        return;
+    }
+    if (it->want == WANT_PRESENT) {
+        v->report->present_only++;
+        return;
+    }
+    struct json *want = json_parse(&v->arena, it->body, NULL);
+    bool same = want && source;
+    if (same && it->want == WANT_SOURCE) {
+        same = json_equal(source, want);
+    } else if (same) {
+        struct json *doc = json_member(want, "doc");
+        same = doc && merge_update(&v->arena, source, doc, &changed) && !changed;
+    }
+    bool raw_unknown = it->want == WANT_SOURCE && !want; // not JSON on the tape: content cannot be compared
+    if (raw_unknown)
+        v->report->present_only++;
+    else if (!same)
+        tell(v, it, VERIFY_SOURCE, have);
+    else if (v->set->exact && it->doc.final_version >= 0 && !(it->doc.flags & PLAN_DOC_DIVERGED) && json_int(json_member(d, "_version"), -1) != it->doc.final_version)
+        tell(v, it, VERIFY_VERSION, have);
+    else
+        v->report->equal++;
+}
+
+static void add_ref(struct verifying *v, const struct item *it)
+{
+    const struct preflight_index *p = index_of(v->set, it->doc.slot);
+    buf_add_text(&v->body, v->body.size > 10 ? ",{\"_index\":" : "{\"_index\":");
+    json_write_text(&v->body, bytes_of_text(p->name));
+    if (!v->set->about->typeless) {
+        buf_add_text(&v->body, ",\"_type\":");
+        json_write_text(&v->body, it->doc.type.size ? it->doc.type : bytes_of_text(p->mapping_type[0] ? p->mapping_type : "_doc"));
+    }
+    buf_add_text(&v->body, ",\"_id\":");
+    json_write_text(&v->body, it->doc.id);
+    if (it->doc.routing.size) {
+        buf_add_text(&v->body, v->set->about->major == 5 && !v->set->about->opensearch ? ",\"_routing\":" : ",\"routing\":");
+        json_write_text(&v->body, it->doc.routing);
+    }
+    buf_add_byte(&v->body, '}');
+}
+
+static bool flush(struct verifying *v)
+{
+    if (!v->count)
+        return true;
+    struct arena *a = &v->arena;
+    buf_clear(&v->body);
+    buf_add_text(&v->body, "{\"docs\":[");
+    for (size_t i = 0; i < v->count; i++)
+        add_ref(v, &v->items[i]);
+    buf_add_text(&v->body, "]}");
+    if (v->body.failed)
+        return fault_memory(v->fault);
+    struct json *j = target_json(v->set->target, a, "POST", "/_mget", buf_view(&v->body), v->fault), *docs = j ? json_member(j, "docs") : NULL;
+    if (!docs || docs->count != v->count)
+        return v->fault->kind != FAULT_NONE ? false : fault_system(v->fault, "the target's answer does not fit the question");
+    size_t i = 0;
+    for (struct json *d = docs->first; d; d = d->next, i++)
+        judge(v, &v->items[i], d);
+    v->count = v->bytes = 0;
+    arena_reset(a);
+    return true;
+}
+
+static bool keep(struct verifying *v, const struct plan_doc *doc)
+{
+    struct item *it = &v->items[v->count];
+    *it = (struct item){.doc = *doc};
+    struct arena *a = &v->arena;
+    it->doc.steps = arena_copy(a, doc->steps, doc->step_count * sizeof *doc->steps);
+    it->doc.id.at = arena_copy(a, doc->id.at, doc->id.size);
+    it->doc.routing.at = arena_copy(a, doc->routing.at, doc->routing.size);
+    it->doc.type.at = arena_copy(a, doc->type.at, doc->type.size);
+    if (!it->doc.steps || !it->doc.id.at || !it->doc.routing.at || !it->doc.type.at)
+        return fault_memory(v->fault);
+    struct journal_doc d;
+    if (v->set->journal && journal_find(v->set->journal, apply_key(&it->doc), &d))
+        it->journal = d.state;
+    if (!expect(v, it))
+        return false;
+    v->count++;
+    return true;
+}
+
+bool verify_run(const struct verify_settings *set, struct verify_report *report, struct fault *fault)
+{
+    struct verifying *v = mem_zero(1, sizeof *v);
+    struct plan_doc doc;
+    *report = (struct verify_report){0};
+    *fault = (struct fault){0};
+    if (!v)
+        return fault_memory(fault);
+    v->set = set;
+    v->report = report;
+    v->fault = fault;
+    arena_init(&v->arena, 0);
+    uint64_t total = plan_total(set->plan)->documents;
+    bool ok = plan_rewind(set->plan, fault);
+    while (ok) {
+        ok = plan_next(set->plan, &doc, fault);
+        if (!ok || !doc.step_count)
+            break;
+        if (!(doc.flags & PLAN_DOC_LAST) && plan_barrier_count(set->plan)) // a later stretch decides it
+            continue;
+        report->documents++;
+        if (set->sample && total > set->sample && doc.hash % total >= set->sample) {
+            report->unsampled++;
+            continue;
+        }
+        // A by-query call behind it may have changed it: only presence is known then, if that.
+        if (doc.epoch < plan_barrier_count(set->plan)) {
+            report->present_only++;
+            continue;
+        }
+        ok = keep(v, &doc) && (v->count < BATCH && v->bytes < BATCH_BYTES ? true : flush(v));
+    }
+    ok = ok && flush(v);
+    fold_fini(&v->action);
+    buf_fini(&v->body);
+    arena_fini(&v->arena);
+    mem_free(v);
+    return ok;
+}
