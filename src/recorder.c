@@ -14,6 +14,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 
 enum {
     QUEUE_BYTES = 16 << 20,
@@ -23,11 +24,16 @@ enum {
 };
 #define HEARTBEAT_NS (60 * WHEN_NS_PER_S)
 
-enum note_tag { NOTE_TICK, NOTE_HEARTBEAT, NOTE_GAP, NOTE_FLUSH };
+enum note_tag { NOTE_TICK, NOTE_HEARTBEAT, NOTE_GAP, NOTE_FLUSH, NOTE_OWN };
 
 struct beat_note {
     int64_t time_ns, wall_ns;
     struct tape_counters counters;
+};
+
+struct own_note { // what the recorder has to tell about itself
+    int64_t time_ns;
+    char kind[16], text[480];
 };
 
 struct recorder {
@@ -37,6 +43,7 @@ struct recorder {
     struct http *http;
     struct es *es;
     struct tape_writer *tape;
+    struct alarm *alarm;
     struct ring *ring;
     struct parcel_packer packer;
 
@@ -85,7 +92,8 @@ static void tape_result(struct recorder *r, bool ok)
 
 static void store_attempt(void *ctx, const struct exchange *x)
 {
-    (void)ctx, (void)x; // rules see it here
+    struct recorder *r = ctx;
+    tape_result(r, alarm_attempt(r->alarm, x, &r->tape_fault));
 }
 
 static void store_body(void *ctx, uint64_t id, enum body_side side, const struct body_piece *piece)
@@ -98,12 +106,13 @@ static void store_ops(void *ctx, const struct op *ops, size_t count)
 {
     struct recorder *r = ctx;
     tape_result(r, tape_write_ops(r->tape, ops, count, &r->tape_fault));
+    alarm_ops(r->alarm, ops, count);
 }
 
 static void store_done(void *ctx, const struct exchange *x)
 {
     struct recorder *r = ctx;
-    tape_result(r, tape_write_exchange(r->tape, x, &r->tape_fault));
+    tape_result(r, tape_write_exchange(r->tape, x, &r->tape_fault) && alarm_done(r->alarm, x, &r->tape_fault));
 }
 
 static void store_late(void *ctx, const struct late_outcome *late)
@@ -128,7 +137,7 @@ static void store_gap(void *ctx, const struct conn *conn, const struct stream_ga
 {
     struct recorder *r = ctx;
     struct tape_gap row = {conn, gap->from_ns, gap->to_ns, gap->size_bytes, 0, gap->cause, gap->side};
-    tape_result(r, tape_write_gap(r->tape, &row, &r->tape_fault));
+    tape_result(r, tape_write_gap(r->tape, &row, &r->tape_fault) && alarm_gap(r->alarm, &row, &r->tape_fault));
 }
 
 static void store_opaque(void *ctx, const struct conn *conn, enum opaque_kind kind, int64_t time_ns)
@@ -150,17 +159,25 @@ static void store_note(void *ctx, int tag, const void *note, size_t size)
     const struct beat_note *beat = note;
     switch ((enum note_tag)tag) {
     case NOTE_HEARTBEAT:
-        tape_result(r, tape_write_heartbeat(r->tape, beat->time_ns, &beat->counters, &r->tape_fault));
+        tape_result(r, tape_write_heartbeat(r->tape, beat->time_ns, &beat->counters, &r->tape_fault) &&
+                           alarm_heartbeat(r->alarm, beat->time_ns, &beat->counters, &r->tape_fault));
         break;
     case NOTE_TICK:
         tape_result(r, tape_write_tick(r->tape, beat->time_ns, &r->tape_fault));
+        struct alarm_moment now = {beat->time_ns, beat->wall_ns, tape_write_trouble(r->tape)};
+        tape_result(r, alarm_tick(r->alarm, &now, &r->tape_fault));
         atomic_store(&r->stored_wall_ns, beat->wall_ns);
         atomic_store(&r->tape_bytes, tape_write_bytes(r->tape));
         atomic_store(&r->trouble, tape_write_trouble(r->tape));
         break;
     case NOTE_GAP:
-        tape_result(r, tape_write_gap(r->tape, note, &r->tape_fault));
+        tape_result(r, tape_write_gap(r->tape, note, &r->tape_fault) && alarm_gap(r->alarm, note, &r->tape_fault));
         break;
+    case NOTE_OWN: {
+        const struct own_note *own = note;
+        tape_result(r, alarm_own(r->alarm, own->time_ns, own->kind, own->text, &r->tape_fault));
+        break;
+    }
     case NOTE_FLUSH:
         tape_result(r, tape_write_flush(r->tape, &r->tape_fault));
         break;
@@ -202,6 +219,9 @@ static bool open_stages(struct recorder *r, struct fault *fault)
 {
     r->tape = tape_write_open(&r->settings.tape, fault);
     if (!r->tape)
+        return false;
+    struct alarm_settings alarm = {.rules = r->settings.rules, .tape_dir = r->settings.tape.dir, .live = r->settings.tape.live, .sender = r->settings.sender};
+    if (alarm.rules && !(r->alarm = alarm_open(&alarm, r->tape, fault)))
         return false;
     r->ring = ring_open(QUEUE_BYTES);
     r->packer = (struct parcel_packer){.ring = r->ring, .next_id = next_id, .next_id_ctx = r->tape};
@@ -263,6 +283,15 @@ static void send_beat(struct recorder *r, enum note_tag tag, int64_t now_ns)
     parcel_note(&r->packer, tag, &note, sizeof note);
 }
 
+static void tell_own(struct recorder *r, const char *kind, const char *text)
+{
+    struct own_note note = {.time_ns = tape_now(r)};
+    snprintf(note.kind, sizeof note.kind, "%s", kind);
+    snprintf(note.text, sizeof note.text, "%s", text);
+    if (r->alarm)
+        parcel_note(&r->packer, NOTE_OWN, &note, sizeof note);
+}
+
 // Packets that the kernel or the interface dropped since last told become a gap row with their number.
 static void tell_drops(struct recorder *r, int64_t now_ns)
 {
@@ -290,6 +319,8 @@ static void tick(struct recorder *r)
         send_beat(r, NOTE_HEARTBEAT, now_ns);
         r->beat_ns = now_ns;
     }
+    for (char notice[400]; sender_notice(r->settings.sender, notice, sizeof notice);)
+        tell_own(r, "sink_dead", notice);
     send_beat(r, NOTE_TICK, now_ns);
 }
 
@@ -360,6 +391,8 @@ bool recorder_run(struct recorder *r, void (*report)(void *, const struct record
     if (pthread_create(&r->thread, NULL, tape_side, r) != 0)
         return fault_system(fault, "cannot start a thread");
     bool ok = record(r, report, ctx, fault);
+    if (!ok && capture_has_device(r->capture))
+        tell_own(r, "device_gone", fault->text);
     int64_t end_ns = tape_now(r);
     if (end_ns != WHEN_UNKNOWN && capture_has_device(r->capture))
         tell_drops(r, end_ns);
@@ -375,6 +408,10 @@ bool recorder_run(struct recorder *r, void (*report)(void *, const struct record
     }
     struct fault close_fault = {0};
     uint64_t bytes = 0;
+    if (end_ns != WHEN_UNKNOWN && !r->tape_failed && !alarm_finish(r->alarm, end_ns, &close_fault) && ok) {
+        *fault = close_fault;
+        ok = false;
+    }
     if (!tape_write_close(r->tape, &close_fault) && ok) {
         *fault = close_fault;
         ok = false;
@@ -408,6 +445,7 @@ void recorder_close(struct recorder *r)
     struct fault ignored = {0};
     if (r->tape)
         tape_write_close(r->tape, &ignored);
+    alarm_close(r->alarm);
     if (r->capture)
         capture_close(r->capture);
     ring_close(r->ring);

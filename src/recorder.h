@@ -1,5 +1,6 @@
 // The write side, wired: capture, decode, reassemble, parse, classify, store, alert.
 #pragma once
+#include "alarm.h"
 #include "capture/capture.h"
 #include "es/es.h"
 #include "http/http.h"
@@ -11,6 +12,8 @@ struct recorder_settings {
     struct wire_settings wire;
     struct es_settings es;
     struct tape_settings tape;
+    struct rules *rules;   // sealed; NULL: no alerts. Must live as long as the recorder
+    struct sender *sender; // delivers alerts; NULL: no sinks
     bool quiet;            // no status line
 };
 

@@ -53,7 +53,7 @@ struct alerter {
     struct op_counts *ops_now;     // of ops_exchange
     uint64_t ops_exchange;
     struct buf text, json;
-    bool rebuilding;
+    bool rebuilding, sparse;
     int64_t now_ns, ticked_ns, told_overflow_ns;
     uint64_t told_overflow;
     struct alert_stats stats;
@@ -405,7 +405,8 @@ void alert_done(struct alerter *a, const struct exchange *x)
         mem_free(p);
         nummap_drop(a->pending, x->id);
     }
-    baseline_see(a->baseline, x);
+    if (!a->sparse)
+        baseline_see(a->baseline, x);
     if (nummap_count(a->ops))
         drop_ops(a, x->id);
 }
@@ -514,14 +515,21 @@ void alert_finish(struct alerter *a)
     tell_overflow(a, a->now_ns);
 }
 
-void alert_rebuild_begin(struct alerter *a)
+void alert_rebuild_begin(struct alerter *a, bool sparse)
 {
     a->rebuilding = true;
+    a->sparse = sparse;
+}
+
+void alert_body_source(struct alerter *a, alert_body_fn *fn, void *ctx)
+{
+    a->event.body_fn = fn;
+    a->event.body_ctx = ctx;
 }
 
 void alert_rebuild_end(struct alerter *a)
 {
-    a->rebuilding = false;
+    a->rebuilding = a->sparse = false;
     size_t at = 0;
     uint64_t key;
     union map_value *v;

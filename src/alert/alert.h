@@ -59,6 +59,11 @@ void alert_finish(struct alerter *a);                                // no more 
 struct alert_stats { uint64_t events, evaluated, matched, raised, grouped, regex_limited, state_evicted; };
 void alert_stats(const struct alerter *a, struct alert_stats *stats);
 int64_t alert_memory_ns(const struct rules *rules);                  // how much of the tape before now a rebuild needs
-void alert_rebuild_begin(struct alerter *a);                         // what follows comes from the tape: state is built, nothing is raised
+// What follows comes from the tape: state is built, nothing is raised. sparse: it is not all of what was, so only
+// correlations learn from it, not the baselines.
+void alert_rebuild_begin(struct alerter *a, bool sparse);
 void alert_rebuild_end(struct alerter *a);
+// Where bodies come from for exchanges without a body_head whose request was kept (rows of a tape). NULL: nowhere.
+typedef bool alert_body_fn(void *ctx, const struct exchange *x, struct buf *out);
+void alert_body_source(struct alerter *a, alert_body_fn *fn, void *ctx);
 void alert_close(struct alerter *a);

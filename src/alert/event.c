@@ -137,6 +137,7 @@ void event_end(struct event *e)
 {
     arena_fini(&e->arena);
     values_fini(&e->settings_names);
+    buf_fini(&e->fetched);
 }
 
 static int hex_digit(uint8_t c)
@@ -206,12 +207,22 @@ static bool find_param(struct event *e, struct bytes wanted, struct bytes *found
     return false;
 }
 
+static bool is_bulk(const struct exchange *x)
+{
+    return bytes_equal_text(x->api, "bulk") || bytes_equal_text(x->api, "msearch") || bytes_equal_text(x->api, "bulk_stream");
+}
+
 static void try_body(struct event *e)
 {
     if (e->body_tried)
         return;
     e->body_tried = true;
     e->body_text = e->x->body_head;
+    if (!e->body_text.size && e->body_fn && (e->x->flags & EXCHANGE_REQUEST_KEPT) && !is_bulk(e->x)) {
+        buf_clear(&e->fetched);
+        if (e->body_fn(e->body_ctx, e->x, &e->fetched))
+            e->body_text = buf_view(&e->fetched);
+    }
     if (!e->body_text.size)
         find_param(e, bytes_of_text("source"), &e->body_text);
     if (e->body_text.size)

@@ -35,6 +35,9 @@ struct event {
     const struct op_counts *ops;   // NULL: none
     struct baseline *baseline;     // NULL: its fields are missing
     struct arena arena;
+    bool (*body_fn)(void *ctx, const struct exchange *x, struct buf *out); // for rows of a tape
+    void *body_ctx;
+    struct buf fetched;
     bool body_tried, path_cut;
     struct json *body;
     struct bytes body_text;        // body_head, or the body in ?source=

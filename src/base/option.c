@@ -282,6 +282,13 @@ bool option_read_config(const struct command *c, const char *path, void *setting
         *equal = 0;
         char *name = trim(text), *value = trim(equal + 1);
         const struct option *o = by_name(c, name, strlen(name));
+        char *dot = o ? NULL : strchr(name, '.'), joined[sizeof line];
+        if (dot) { // "sink.pager = webhook ..." is one more entry "pager=webhook ..." of the list "sink"
+            o = by_name(c, name, (size_t)(dot - name));
+            o = o && o->kind == OPTION_LIST ? o : NULL;
+            snprintf(joined, sizeof joined, "%.*s=%s", (int)strlen(dot + 1), dot + 1, value);
+            value = joined;
+        }
         if (!o || !o->config) {
             ok = fault_user(fault, "%s: no setting of that name: %s; see 'estape %s --help'", where, name, c->name);
             break;

@@ -5,6 +5,7 @@
 #include "../base/diag.h"
 #include "../base/mem.h"
 #include "../recorder.h"
+#include "alerts_record.h"
 #include "privilege.h"
 
 #include <arpa/inet.h>
@@ -16,7 +17,7 @@
 #include <unistd.h>
 
 struct record_settings {
-    struct option_list devices, files, exclude, versions, ports;
+    struct option_list devices, files, exclude, versions, ports, rules, rules_off, sinks;
     const char *tape, *bodies, *user, *config;
     bool follow, quiet, no_read_requests;
     uint64_t segment_size, max_size, ring;
@@ -45,6 +46,10 @@ static const struct option options[] = {
     {0, "flush", OPTION_SPAN, AT(flush), "TIME", "Commit and sync at least so often; a crash or a power loss takes no more than this. Default 1s.", NULL, true},
     {0, "Semantics", OPTION_GROUP, 0, NULL, NULL, NULL, false},
     {0, "version-of", OPTION_LIST, AT(versions), "HOST:PORT=VERSION", "The version of a cluster, where its answers do not tell: 10.0.0.5:9200=7.10, opensearch-2.19 for OpenSearch. May be repeated.", NULL, true},
+    {0, "Alerts", OPTION_GROUP, 0, NULL, NULL, NULL, false},
+    {0, "rules", OPTION_LIST, AT(rules), "DIR|FILE", "Rules to run (Sigma); 'builtin' names the built-in pack, which runs when nothing is given, 'none' switches alerts off. May be repeated.", NULL, true},
+    {0, "rule-off", OPTION_LIST, AT(rules_off), "NAME", "Switch this rule off (name or id; '*' is a wildcard). May be repeated.", NULL, true},
+    {0, "sink", OPTION_LIST, AT(sinks), "NAME=KIND ...", "Where alerts are sent: 'pager=webhook url=https://... secret-file=...', 'log=file path=/var/log/alerts', 'me=stdout format=text'. In the configuration file: sink.NAME = KIND ... May be repeated.", NULL, true},
     {0, "Process", OPTION_GROUP, 0, NULL, NULL, NULL, false},
     {'u', "user", OPTION_TEXT, AT(user), "USER", "After opening devices become this user. Default: 'estape' where that user exists, else the user behind sudo.", NULL, true},
     {0, "config", OPTION_TEXT, AT(config), "FILE", "Read options from this file, one 'name = value' a line with the long names; default /etc/estape/estape.conf.", NULL, false},
@@ -184,6 +189,8 @@ struct made {
     struct es_version_of *versions;
     struct buf filter;
     char dir[4096];
+    struct rules *rules;
+    struct alert_sinks sinks;
 };
 
 static bool parse_ports(struct made *m, const struct record_settings *s, bool live, struct fault *fault)
@@ -313,6 +320,47 @@ static bool become_ordinary(const struct record_settings *s, const struct made *
     return true;
 }
 
+// ---- alerts: rules, and the processes that deliver ------------------------------------------------------------------
+
+#define SENDER_GRACE_NS (10 * WHEN_NS_PER_S)
+
+struct becoming {
+    const struct record_settings *s;
+    const struct made *m;
+};
+
+static bool become_sender(void *ctx, struct fault *fault)
+{
+    const struct becoming *b = ctx;
+    const char *who;
+    return !b->s->devices.count || privilege_drop(b->s->user, b->m->dir, &who, fault);
+}
+
+static bool start_alerts(const struct record_settings *s, struct made *m, struct fault *fault)
+{
+    struct becoming becoming = {s, m};
+    size_t refused = 0;
+    m->rules = alerts_load_rules(&s->rules, &s->rules_off, false, &refused, fault);
+    if ((!m->rules && fault->kind) || !alerts_load_sinks(&s->sinks, &m->sinks, fault))
+        return false;
+    m->settings.rules = m->rules;
+    if (!m->rules || !m->sinks.count)
+        return true;
+    struct sender_settings sender = {.dir = m->dir, .sinks = m->sinks.at, .sink_count = m->sinks.count, .become = become_sender, .ctx = &becoming};
+    struct fault why = {0};
+    m->settings.sender = sender_start(&sender, &why);
+    if (!m->settings.sender)
+        diag_warn("%s; alerts are kept on the tape and not sent", why.text);
+    return true;
+}
+
+static void end_alerts(struct made *m)
+{
+    sender_stop(m->settings.sender, SENDER_GRACE_NS);
+    alerts_free_sinks(&m->sinks);
+    rules_close(m->rules);
+}
+
 static bool run_recorder(const struct record_settings *s, struct made *m, struct fault *fault)
 {
     struct recorder *r = recorder_open(&m->settings, fault);
@@ -341,7 +389,8 @@ static int run(void *settings, int operand_count, char **operands)
     bool ok = s->config || access(config, R_OK) == 0 ? option_read_config(&cmd_record, config, s, &fault) : true;
     if (!s->bodies)
         s->bodies = "writes";
-    ok = ok && make_settings(&m, s, operand_count, operands, &fault) && run_recorder(s, &m, &fault);
+    ok = ok && make_settings(&m, s, operand_count, operands, &fault) && start_alerts(s, &m, &fault) && run_recorder(s, &m, &fault);
+    end_alerts(&m);
     mem_free(m.sources);
     mem_free(m.versions);
     buf_fini(&m.filter);

@@ -260,7 +260,7 @@ static bool store_cursor(struct outbox *o, const struct cursor *c, struct fault 
                (int64_t[]){c->segment, c->alert}, "tii");
 }
 
-bool outbox_register(struct outbox *o, const char *sink, struct fault *fault)
+bool outbox_register(struct outbox *o, const char *sink, bool from_start, struct fault *fault)
 {
     struct cursor *c = find_cursor(o, sink);
     if (c)
@@ -274,7 +274,8 @@ bool outbox_register(struct outbox *o, const char *sink, struct fault *fault)
     snprintf(c->sink, sizeof c->sink, "%s", sink);
     if (read_cursor(o, c))
         return true;
-    begin_behind_newest(o, c);
+    if (!from_start)
+        begin_behind_newest(o, c);
     return store_cursor(o, c, fault);
 }
 
@@ -336,7 +337,7 @@ bool outbox_finish(struct outbox *o, const char *sink, const struct outbox_item 
     if (c->next < c->count)
         c->next++;
     bool ok = o->db && db_exec(o->db, "BEGIN IMMEDIATE") == SQLITE_OK;
-    ok = ok && store_delivery(o, sink, item, state, item->tries + 1, now_ns, 0, why, fault) && store_cursor(o, c, fault);
+    ok = ok && (!state || store_delivery(o, sink, item, state, item->tries + 1, now_ns, 0, why, fault)) && store_cursor(o, c, fault);
     if (o->db && sqlite3_get_autocommit(o->db) == 0)
         ok = db_exec(o->db, ok ? "COMMIT" : "ROLLBACK") == SQLITE_OK && ok;
     return ok || db_trouble_told(o, fault);

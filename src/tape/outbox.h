@@ -19,11 +19,12 @@ struct outbox_item {
     int64_t next_ns;       // not before (wall clock); 0: at once
 };
 
-// A sink that is new here begins behind the newest alert: what was raised before it existed is not sent to it.
-bool outbox_register(struct outbox *o, const char *sink, struct fault *fault);
+// A sink that is new here begins behind the newest alert, since what was raised before it existed is not for it; or with the
+// oldest (from_start).
+bool outbox_register(struct outbox *o, const char *sink, bool from_start, struct fault *fault);
 // The oldest alert the sink has not finished with. found false: none. Order: segment, row.
 bool outbox_head(struct outbox *o, const char *sink, struct outbox_item *item, bool *found, struct fault *fault);
-// The sink is done with its head, which was sent, is passed over ("low", "muted": why) or given up ("dead").
+// The sink is done with its head: state "sent", "muted", "dead" (given up), or NULL: passed over without a trace.
 bool outbox_finish(struct outbox *o, const char *sink, const struct outbox_item *item, const char *state, int64_t now_ns, const char *why, struct fault *fault);
 bool outbox_failed(struct outbox *o, const char *sink, const struct outbox_item *item, int64_t now_ns, int64_t next_ns, const char *why, struct fault *fault);
 uint64_t outbox_waiting(struct outbox *o, const char *sink); // how many, at most 1000

@@ -1,0 +1,252 @@
+// Joins rules and tape: what the alerter raises becomes alert rows, and what the tape holds becomes the alerter's memory.
+//
+// 1. An alert's row is written right behind the row of its exchange, before that was committed: both commit together.
+// 2. Memory is rebuilt at the first exchange, from the tape: the last ten minutes whole; before that, as far back as the
+//    longest correlation looks, the destructive calls alone. At most REBUILD_ROWS_MAX rows.
+// 3. The recorder's own troubles are told when they begin, not again while they last.
+#include "alarm.h"
+
+#include "base/clock.h"
+#include "base/diag.h"
+#include "base/mem.h"
+#include "tape/read.h"
+
+#include <stdio.h>
+
+enum { REBUILD_ROWS_MAX = 500000, BODY_BYTES = 65536 };
+#define REBUILD_WHOLE_NS (600 * WHEN_NS_PER_S)
+#define LAG_NS (5 * WHEN_NS_PER_S)
+#define JUMP_NS (5 * WHEN_NS_PER_S)
+#define LOSS_QUIET_NS (60 * WHEN_NS_PER_S)
+
+struct alarm {
+    struct alarm_settings settings;
+    struct tape_writer *tape;
+    struct alerter *alerter;
+    struct fault *fault;          // of the call under way
+    bool ok, rebuilt;
+    bool lagging, troubled, silent;
+    int64_t clock_offset_ns;      // the tape's clock minus the steady one
+    bool clock_known;
+    uint64_t packets, dropped;
+    int64_t packets_ns;           // when their number last changed
+    int64_t loss_told_ns;
+    int64_t last_ns;
+};
+
+static void on_alert(void *ctx, const struct alert *alert)
+{
+    struct alarm *a = ctx;
+    struct tape_alert row = {
+        .exchange = alert->exchange, .time_ns = alert->time_ns, .id = bytes_of_text(alert->id), .rule = bytes_of_text(alert->rule),
+        .title = bytes_of_text(alert->title), .level = bytes_of_text(alert_level_names[alert->level]), .json = alert->json,
+        .outcome = alert->outcome,
+    };
+    if (!tape_write_alert(a->tape, &row, a->fault))
+        a->ok = false;
+    sender_wake(a->settings.sender);
+}
+
+struct alarm *alarm_open(const struct alarm_settings *settings, struct tape_writer *tape, struct fault *fault)
+{
+    struct alarm *a = mem_zero(1, sizeof *a);
+    struct buf hint = {0};
+    buf_format(&hint, "--tape %s", settings->tape_dir);
+    struct alert_settings alert = {.tape_hint = strcmp(settings->tape_dir, "/var/lib/estape") == 0 ? "" : buf_text(&hint), .live = settings->live};
+    if (a) {
+        *a = (struct alarm){.settings = *settings, .tape = tape, .packets_ns = WHEN_UNKNOWN, .loss_told_ns = WHEN_UNKNOWN, .last_ns = WHEN_UNKNOWN};
+        if (!a->settings.silence_ns)
+            a->settings.silence_ns = 300 * WHEN_NS_PER_S;
+        a->alerter = alert_open(&alert, settings->rules, on_alert, a);
+    }
+    buf_fini(&hint);
+    if (a && a->alerter)
+        return a;
+    alarm_close(a);
+    fault_memory(fault);
+    return NULL;
+}
+
+void alarm_close(struct alarm *a)
+{
+    if (!a)
+        return;
+    if (a->alerter)
+        alert_close(a->alerter);
+    mem_free(a);
+}
+
+// ---- memory from the tape ---------------------------------------------------------------------------------------------
+
+struct rebuild {
+    struct alarm *alarm;
+    struct tape *tape;
+};
+
+static bool body_from_tape(void *ctx, const struct exchange *x, struct buf *out)
+{
+    struct rebuild *r = ctx;
+    enum tape_body_state state;
+    struct fault ignored = {0};
+    return tape_body_range(r->tape, 0, x->id, BODY_REQUEST, 0, BODY_BYTES, out, &state, &ignored) && out->size;
+}
+
+static bool rebuild_row(void *ctx, const struct tape_row *row)
+{
+    struct rebuild *r = ctx;
+    alert_done(r->alarm->alerter, &row->x);
+    return true;
+}
+
+static void rebuild(struct alarm *a, int64_t now_ns)
+{
+    struct fault ignored = {0};
+    const char *dirs[] = {a->settings.tape_dir};
+    struct rebuild r = {a, NULL};
+    int64_t memory_ns = alert_memory_ns(a->settings.rules);
+    a->rebuilt = true;
+    r.tape = tape_open(dirs, 1, &ignored);
+    if (!r.tape)
+        return;
+    struct tape_filter sparse = {.since_ns = now_ns - memory_ns, .until_ns = now_ns - REBUILD_WHOLE_NS, .destructive = true, .newest = REBUILD_ROWS_MAX};
+    struct tape_filter whole = {.since_ns = now_ns - REBUILD_WHOLE_NS, .until_ns = now_ns, .newest = REBUILD_ROWS_MAX};
+    alert_body_source(a->alerter, body_from_tape, &r);
+    alert_rebuild_begin(a->alerter, true);
+    if (memory_ns > REBUILD_WHOLE_NS)
+        tape_select(r.tape, &sparse, rebuild_row, &r, &ignored);
+    alert_rebuild_begin(a->alerter, false);
+    tape_select(r.tape, &whole, rebuild_row, &r, &ignored);
+    alert_rebuild_end(a->alerter);
+    alert_body_source(a->alerter, NULL, NULL);
+    tape_close(r.tape);
+}
+
+// ---- what passes ------------------------------------------------------------------------------------------------------
+
+static void begin(struct alarm *a, int64_t time_ns, struct fault *fault)
+{
+    a->fault = fault;
+    a->ok = true;
+    if (!a->rebuilt && time_ns != WHEN_UNKNOWN)
+        rebuild(a, time_ns);
+    if (time_ns > a->last_ns)
+        a->last_ns = time_ns;
+}
+
+bool alarm_attempt(struct alarm *a, const struct exchange *x, struct fault *fault)
+{
+    if (!a)
+        return true;
+    begin(a, x->time_ns, fault);
+    alert_attempt(a->alerter, x);
+    return a->ok;
+}
+
+void alarm_ops(struct alarm *a, const struct op *ops, size_t count)
+{
+    if (a)
+        alert_ops(a->alerter, ops, count);
+}
+
+bool alarm_done(struct alarm *a, const struct exchange *x, struct fault *fault)
+{
+    if (!a)
+        return true;
+    begin(a, x->time_ns, fault);
+    alert_done(a->alerter, x);
+    return a->ok;
+}
+
+bool alarm_gap(struct alarm *a, const struct tape_gap *gap, struct fault *fault)
+{
+    if (!a)
+        return true;
+    begin(a, WHEN_UNKNOWN, fault);
+    struct stream_gap seen = {.from_ns = gap->from_ns, .to_ns = gap->to_ns, .size_bytes = gap->bytes, .cause = gap->cause, .side = gap->side};
+    alert_gap(a->alerter, &seen);
+    if (gap->cause != GAP_KERNEL || (a->loss_told_ns != WHEN_UNKNOWN && gap->to_ns - a->loss_told_ns < LOSS_QUIET_NS))
+        return true;
+    char text[128];
+    snprintf(text, sizeof text, "the kernel dropped %llu packets before they could be read", (unsigned long long)gap->packets);
+    a->loss_told_ns = gap->to_ns;
+    alert_own(a->alerter, gap->to_ns, "kernel_loss", text);
+    return a->ok;
+}
+
+// ---- the recorder about itself ----------------------------------------------------------------------------------------
+
+bool alarm_own(struct alarm *a, int64_t time_ns, const char *kind, const char *text, struct fault *fault)
+{
+    if (!a)
+        return true;
+    begin(a, WHEN_UNKNOWN, fault);
+    alert_own(a->alerter, time_ns == WHEN_UNKNOWN ? clock_now_ns() : time_ns, kind, text);
+    return a->ok;
+}
+
+static void watch_clock(struct alarm *a, const struct alarm_moment *now)
+{
+    int64_t offset_ns = now->time_ns - now->sent_steady_ns, jump_ns = offset_ns - a->clock_offset_ns;
+    if (a->clock_known && (jump_ns > JUMP_NS || jump_ns < -JUMP_NS)) {
+        char span[40], text[128];
+        snprintf(text, sizeof text, "it went %s by %s", jump_ns > 0 ? "forward" : "back", clock_format_span(jump_ns < 0 ? -jump_ns : jump_ns, span, sizeof span));
+        alert_own(a->alerter, now->time_ns, "clock_jump", text);
+    }
+    a->clock_offset_ns = offset_ns;
+    a->clock_known = true;
+}
+
+static void watch_lag(struct alarm *a, const struct alarm_moment *now)
+{
+    int64_t lag_ns = clock_steady_ns() - now->sent_steady_ns;
+    if (lag_ns > LAG_NS && !a->lagging) {
+        char span[40], text[128];
+        snprintf(text, sizeof text, "storing is %s behind; packets will be lost if it goes on", clock_format_span(lag_ns, span, sizeof span));
+        alert_own(a->alerter, now->time_ns, "lag", text);
+    }
+    a->lagging = lag_ns > LAG_NS / 2 && (a->lagging || lag_ns > LAG_NS);
+}
+
+bool alarm_tick(struct alarm *a, const struct alarm_moment *now, struct fault *fault)
+{
+    if (!a)
+        return true;
+    begin(a, WHEN_UNKNOWN, fault);
+    if (a->settings.live) {
+        watch_clock(a, now);
+        watch_lag(a, now);
+    }
+    if (now->trouble && !a->troubled)
+        alert_own(a->alerter, now->time_ns, "disk", now->trouble);
+    a->troubled = now->trouble != NULL;
+    alert_tick(a->alerter, now->time_ns);
+    return a->ok;
+}
+
+bool alarm_heartbeat(struct alarm *a, int64_t time_ns, const struct tape_counters *c, struct fault *fault)
+{
+    if (!a)
+        return true;
+    begin(a, WHEN_UNKNOWN, fault);
+    if (c->packets != a->packets || a->packets_ns == WHEN_UNKNOWN) {
+        a->packets = c->packets;
+        a->packets_ns = time_ns;
+        a->silent = false;
+    } else if (a->settings.live && !a->silent && time_ns - a->packets_ns >= a->settings.silence_ns) {
+        char span[40], text[128];
+        snprintf(text, sizeof text, "not one packet in %s: is the traffic still passing here?", clock_format_span(time_ns - a->packets_ns, span, sizeof span));
+        alert_own(a->alerter, time_ns, "silence", text);
+        a->silent = true;
+    }
+    return a->ok;
+}
+
+bool alarm_finish(struct alarm *a, int64_t time_ns, struct fault *fault)
+{
+    if (!a)
+        return true;
+    begin(a, WHEN_UNKNOWN, fault);
+    alert_tick(a->alerter, time_ns);
+    alert_finish(a->alerter);
+    return a->ok;
+}
