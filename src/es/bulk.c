@@ -265,6 +265,8 @@ static void peek_outside(struct bulk_peek *p, uint8_t c)
 
 void bulk_peek_feed(struct bulk_peek *p, struct bytes bytes)
 {
+    if (!bytes.size)
+        return;
     const uint8_t *at = bytes.at, *end = bytes.at + bytes.size;
     while (at < end) {
         if (p->in_string)
@@ -447,7 +449,8 @@ static void try_line(struct bulk *b, bool newline)
 {
     struct bytes line = buf_view(&b->line);
     if (is_blank(line) || begin_item(b, line, b->at_out)) {
-        pass(b, line.at, line.at + line.size);
+        if (line.size)
+            pass(b, line.at, line.at + line.size);
         if (newline)
             pass(b, (const uint8_t *)"\n", (const uint8_t *)"\n" + 1);
     } else {
@@ -475,6 +478,8 @@ static const uint8_t *feed_try(struct bulk *b, const uint8_t *at, const uint8_t 
 
 void bulk_feed(struct bulk *b, struct bytes bytes)
 {
+    if (!bytes.size)
+        return;
     const uint8_t *at = bytes.at, *end = bytes.at + bytes.size;
     while (at < end) {
         switch (b->state) {

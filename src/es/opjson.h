@@ -19,7 +19,8 @@ struct opjson_text {
 
 static inline struct opjson opjson_of(struct bytes text)
 {
-    return (struct opjson){text.at, text.at + text.size};
+    const uint8_t *at = text.at ? text.at : (const uint8_t *)"";
+    return (struct opjson){at, at + text.size};
 }
 
 // The next byte that is no white space, not consumed.

@@ -18,10 +18,10 @@ struct tie {
 struct task {
     task_late_fn *fn;
     void *ctx;
-    struct running running[TASK_MAX];
+    struct running *running; // TASK_MAX of them, made with the first
     size_t running_next;
     struct nummap *by_task; // hash -> place + 1
-    struct tie ties[TASK_TIES];
+    struct tie *ties;         // TASK_TIES of them, made with the first
     size_t tie_next;
     struct nummap *by_tie;
 };
@@ -45,8 +45,10 @@ void task_close(struct task *t)
 {
     if (!t)
         return;
-    for (size_t i = 0; i < TASK_TIES; i++)
+    for (size_t i = 0; t->ties && i < TASK_TIES; i++)
         buf_fini(&t->ties[i].names);
+    mem_free(t->ties);
+    mem_free(t->running);
     if (t->by_task)
         nummap_close(t->by_task);
     if (t->by_tie)
@@ -63,6 +65,8 @@ static uint64_t key_of(struct bytes id)
 
 void task_started(struct task *t, struct bytes id, uint64_t exchange)
 {
+    if (!t->running && !(t->running = mem_zero(TASK_MAX, sizeof *t->running)))
+        return;
     struct running *r = &t->running[t->running_next % TASK_MAX];
     bool fresh;
     uint64_t key = key_of(id);
@@ -159,7 +163,7 @@ void task_tie(struct task *t, struct bytes id, const struct bytes *targets, size
 {
     uint64_t key = key_of(id);
     bool fresh;
-    if (!id.size || !count)
+    if (!id.size || !count || (!t->ties && !(t->ties = mem_zero(TASK_TIES, sizeof *t->ties))))
         return;
     union map_value *place = nummap_find(t->by_tie, key);
     if (place && t->ties[place->num - 1].key == key)
