@@ -16,3 +16,10 @@ routes-check:
 	$(Q)mkdir -p $(GEN)
 	$(Q)LC_ALL=C awk -v part=api -f tools/routes/make_table.awk $(ROUTES_LIST) | cmp - src/es/route_api.h
 	$(Q)LC_ALL=C awk -v part=table -f tools/routes/make_table.awk $(ROUTES_LIST) | cmp - src/es/route_table.h
+
+.PHONY: bench-route
+$(BUILD)/bench-micro/bench_route: tests/bench/bench_route.c $(BUILD)/src/es/route.o
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(FLAGS) $(CFLAGS) -o $@ $^
+bench-route: $(BUILD)/bench-micro/bench_route
+	$(Q)$<
