@@ -106,7 +106,7 @@ static void refuse_lives(struct plan *p)
             const struct plan_life *life = &n->lives[l];
             const struct plan_slot *s = &p->slots[n->slot];
             char when[48];
-            if (!life->ended || life->end_skipped || (p->has_before && plan_point_hit(&p->before, life->end_tape, life->end_exchange)))
+            if (!life->ended || life->end_skipped || (!life->ops && !life->end_seen) || (p->has_before && plan_point_hit(&p->before, life->end_tape, life->end_exchange)))
                 continue;
             if (p->has_before && life->end_ns >= p->before.time_ns)
                 continue;

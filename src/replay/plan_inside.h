@@ -15,6 +15,7 @@ struct plan_life {
     bool end_seen;             // by a call; else concluded
     bool end_skipped;          // the call that ended it is left out
     bool ended;
+    uint64_t ops;              // seen in it: a life that is only concluded and empty never was
 };
 
 struct plan_name {

@@ -477,6 +477,7 @@ size_t plan_names_life(struct plan *p, int name, const struct op *op, int shard,
             break;
         life++;
     }
+    n->lives[life].ops++;
     if (op->seq_no >= 0) {
         bool fresh;
         union map_value *v = nummap_put(n->tops, (uint64_t)life << 16 | (uint16_t)(shard + 1), &fresh);
