@@ -10,6 +10,7 @@
 // 4. While rebuilding everything is learnt and nothing is told.
 #include "alert.h"
 
+#include "../base/clock.h"
 #include "baseline.h"
 #include "correlate.h"
 #include "text.h"
@@ -57,6 +58,7 @@ struct alerter {
     int64_t now_ns, ticked_ns, told_overflow_ns;
     uint64_t told_overflow;
     struct alert_stats stats;
+    struct alert_rule_stats *per_rule;
 };
 
 static void on_fired(void *ctx, const struct fired *f);
@@ -79,10 +81,11 @@ struct alerter *alert_open(const struct alert_settings *settings, struct rules *
     a->correlator = correlator_open(rules, state / 2, on_fired, a);
     a->candidates.at = mem_zero(rules->all.count + 1, sizeof(struct rule *));
     a->marks = mem_zero(rules->all.count + 1, sizeof *a->marks);
+    a->per_rule = mem_zero(rules->all.count + 1, sizeof *a->per_rule);
     a->pending = nummap_open();
     a->ops = nummap_open();
     a->kinds = nummap_open();
-    if (a->tape_hint && a->baseline && a->correlator && a->candidates.at && a->marks && a->pending && a->ops && a->kinds)
+    if (a->tape_hint && a->baseline && a->correlator && a->candidates.at && a->marks && a->per_rule && a->pending && a->ops && a->kinds)
         return a;
     alert_close(a);
     return NULL;
@@ -118,6 +121,7 @@ void alert_close(struct alerter *a)
     buf_fini(&a->json);
     mem_free(a->candidates.at);
     mem_free(a->marks);
+    mem_free(a->per_rule);
     mem_free(a->tape_hint);
     mem_free(a);
 }
@@ -151,6 +155,8 @@ static void tell(struct alerter *a, struct telling *t)
     alert.rule = t->rule ? t->rule->name ? t->rule->name : t->rule->id ? t->rule->id : t->rule->title : own;
     memcpy(alert.id, t->id, sizeof alert.id);
     a->stats.raised++;
+    if (t->rule)
+        a->per_rule[t->rule->number].raised++;
     a->fn(a->ctx, &alert);
 }
 
@@ -263,6 +269,7 @@ static void on_fired(void *ctx, const struct fired *f)
 {
     struct alerter *a = ctx;
     a->stats.matched++;
+    a->per_rule[f->rule->number].matched++;
     if (!f->rule->enabled || f->rule->silent)
         return;
     char id[33];
@@ -295,6 +302,18 @@ static void find_candidates(struct alerter *a)
     index_candidates(a->rules, &a->event, &a->candidates, a->marks, a->mark);
 }
 
+static bool evaluate(struct alerter *a, const struct rule *rule)
+{
+    struct alert_rule_stats *s = &a->per_rule[rule->number];
+    int64_t begun_ns = a->settings.profile ? clock_steady_ns() : 0;
+    bool matches = expr_match(&a->matcher, rule->expr, &a->event);
+    if (a->settings.profile)
+        s->spent_ns += clock_steady_ns() - begun_ns;
+    s->evaluated++;
+    s->matched += matches;
+    return matches;
+}
+
 // Every rule that matches, with what to do about it. The event is set.
 static void run_rules(struct alerter *a, struct pending *p, void (*matched)(struct alerter *, struct pending *, struct rule *))
 {
@@ -306,7 +325,7 @@ static void run_rules(struct alerter *a, struct pending *p, void (*matched)(stru
         if (own && !rule->sees_own)
             continue;
         a->stats.evaluated++;
-        if (!expr_match(&a->matcher, rule->expr, &a->event))
+        if (!evaluate(a, rule))
             continue;
         a->stats.matched++;
         matched(a, p, rule);
@@ -427,10 +446,7 @@ void alert_ops(struct alerter *a, const struct op *ops, size_t count)
             if (!a->ops_now)
                 return;
         }
-        if (op->kind < OP_KINDS)
-            a->ops_now->kinds[op->kind]++;
-        a->ops_now->overwritten += op->kind == OP_INDEX && op->result == OP_UPDATED;
-        a->ops_now->scripted += (op->flags & OP_SCRIPTED) != 0;
+        op_counts_add(a->ops_now, op);
     }
 }
 
@@ -525,6 +541,17 @@ void alert_body_source(struct alerter *a, alert_body_fn *fn, void *ctx)
 {
     a->event.body_fn = fn;
     a->event.body_ctx = ctx;
+}
+
+void alert_ops_source(struct alerter *a, alert_ops_fn *fn, void *ctx)
+{
+    a->event.ops_fn = fn;
+    a->event.ops_ctx = ctx;
+}
+
+void alert_rule_stats(const struct alerter *a, size_t rule, struct alert_rule_stats *stats)
+{
+    *stats = rule < a->rules->all.count ? a->per_rule[rule] : (struct alert_rule_stats){0};
 }
 
 void alert_rebuild_end(struct alerter *a)

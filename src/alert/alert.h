@@ -44,7 +44,8 @@ typedef void alert_fn(void *ctx, const struct alert *alert); // everything borro
 struct alert_settings {
     const char *tape_hint;     // text for the command to type next: "--tape DIR" or ""
     bool live;                 // false: the recorder's alerts about itself are never above low
-    size_t state_bytes_max;    // of correlations and baselines
+    size_t state_bytes_max;    // of correlations and baselines; 0: 64 MiB
+    bool profile;              // measure what each rule costs
 };
 
 struct alerter;
@@ -66,4 +67,11 @@ void alert_rebuild_end(struct alerter *a);
 // Where bodies come from for exchanges without a body_head whose request was kept (rows of a tape). NULL: nowhere.
 typedef bool alert_body_fn(void *ctx, const struct exchange *x, struct buf *out);
 void alert_body_source(struct alerter *a, alert_body_fn *fn, void *ctx);
+// Where the ops of an exchange come from that alert_ops was not called for. fn hands each to `each`.
+typedef void alert_each_op_fn(void *ctx, const struct op *op);
+typedef void alert_ops_fn(void *ctx, const struct exchange *x, alert_each_op_fn *each, void *each_ctx);
+void alert_ops_source(struct alerter *a, alert_ops_fn *fn, void *ctx);
+// What one rule cost so far (time only with settings.profile).
+struct alert_rule_stats { uint64_t evaluated, matched, raised; int64_t spent_ns; };
+void alert_rule_stats(const struct alerter *a, size_t rule, struct alert_rule_stats *stats);
 void alert_close(struct alerter *a);

@@ -127,7 +127,7 @@ void event_set(struct event *e, const struct exchange *x, bool attempt, const st
     e->ops = ops;
     e->baseline = baseline;
     e->arena = arena;
-    e->body_tried = e->path_cut = e->settings_tried = e->ip_done[0] = e->ip_done[1] = false;
+    e->ops_tried = e->body_tried = e->path_cut = e->settings_tried = e->ip_done[0] = e->ip_done[1] = false;
     e->body = NULL;
     e->settings_names = names;
     e->settings_nodes = NULL;
@@ -517,9 +517,33 @@ static void get_setting(struct event *e, const struct field *f, struct values *o
             walk_json(e->settings_nodes[i], (struct bytes){0}, out, 0);
 }
 
+void op_counts_add(struct op_counts *counts, const struct op *op)
+{
+    if (op->kind < OP_KINDS)
+        counts->kinds[op->kind]++;
+    counts->overwritten += op->kind == OP_INDEX && op->result == OP_UPDATED;
+    counts->scripted += (op->flags & OP_SCRIPTED) != 0;
+}
+
+static void count_op(void *ctx, const struct op *op)
+{
+    op_counts_add(ctx, op);
+}
+
+static void try_ops(struct event *e)
+{
+    if (e->ops || e->ops_tried || !e->ops_fn || e->attempt || e->x->docs <= 0)
+        return;
+    e->ops_tried = true;
+    e->ops_found = (struct op_counts){0};
+    e->ops_fn(e->ops_ctx, e->x, count_op, &e->ops_found);
+    e->ops = &e->ops_found;
+}
+
 static void get_op(struct event *e, const struct field *f, struct values *out)
 {
     (void)f;
+    try_ops(e);
     for (int i = 0; e->ops && i < OP_KINDS; i++)
         if (e->ops->kinds[i])
             add_word(out, op_names[i]);
@@ -527,6 +551,7 @@ static void get_op(struct event *e, const struct field *f, struct values *out)
 
 static void get_op_count(struct event *e, const struct field *f, struct values *out)
 {
+    try_ops(e);
     if (e->ops)
         add_int(out, f->flag < OP_KINDS ? e->ops->kinds[f->flag] : f->flag == OP_KINDS ? e->ops->overwritten : e->ops->scripted);
 }

@@ -38,6 +38,10 @@ struct event {
     bool (*body_fn)(void *ctx, const struct exchange *x, struct buf *out); // for rows of a tape
     void *body_ctx;
     struct buf fetched;
+    void (*ops_fn)(void *ctx, const struct exchange *x, void (*each)(void *, const struct op *), void *each_ctx);
+    void *ops_ctx;
+    bool ops_tried;
+    struct op_counts ops_found;
     bool body_tried, path_cut;
     struct json *body;
     struct bytes body_text;        // body_head, or the body in ?source=
@@ -72,6 +76,7 @@ enum { FIELD_KEY_API, FIELD_KEY_VERB, FIELD_KEY_DANGER, FIELD_KEY_INDEX, FIELD_K
 
 enum { VALUE_TEXT_ROOM = 40 };
 struct bytes value_text(const struct value *v, char room[VALUE_TEXT_ROOM]); // numbers are spelt into room
+void op_counts_add(struct op_counts *counts, const struct op *op);
 void values_clear(struct values *v);
 void values_fini(struct values *v);
 bool values_add(struct values *v, struct value value);

@@ -284,6 +284,15 @@ static struct bytes text_of(const struct cursor *c, size_t at, size_t size)
     return bytes_of(c->text.at + at, size);
 }
 
+static struct outbox_item item_of(const struct cursor *c, const struct row *r)
+{
+    return (struct outbox_item){
+        .segment = r->segment, .alert = r->alert, .time_ns = r->time_us * WHEN_NS_PER_US, .outcome = r->outcome,
+        .id = text_of(c, r->id, r->id_size), .rule = text_of(c, r->rule, r->rule_size), .level = text_of(c, r->level, r->level_size),
+        .json = text_of(c, r->json, r->json_size),
+    };
+}
+
 static void read_tries(struct outbox *o, const char *sink, struct outbox_item *item)
 {
     sqlite3_stmt *s = NULL;
@@ -307,15 +316,32 @@ bool outbox_head(struct outbox *o, const char *sink, struct outbox_item *item, b
         return fault_system(fault, "the sink %s is not registered", sink);
     if (c->next == c->count && !fill(o, c))
         return true;
-    const struct row *r = &c->rows[c->next];
-    *item = (struct outbox_item){
-        .segment = r->segment, .alert = r->alert, .time_ns = r->time_us * WHEN_NS_PER_US, .outcome = r->outcome,
-        .id = text_of(c, r->id, r->id_size), .rule = text_of(c, r->rule, r->rule_size), .level = text_of(c, r->level, r->level_size),
-        .json = text_of(c, r->json, r->json_size),
-    };
+    *item = item_of(c, &c->rows[c->next]);
     read_tries(o, sink, item);
     *found = true;
     return true;
+}
+
+bool outbox_each(struct outbox *o, struct outbox_place *at, outbox_each_fn *fn, void *ctx)
+{
+    struct cursor *c = mem_zero(1, sizeof *c);
+    bool more = c != NULL;
+    if (c) {
+        c->segment = at->segment;
+        c->alert = at->alert;
+    }
+    while (more && fill(o, c))
+        for (; more && c->next < c->count; c->next++) {
+            const struct row *r = &c->rows[c->next];
+            struct outbox_item item = item_of(c, r);
+            more = fn(ctx, &item);
+            c->segment = at->segment = r->segment;
+            c->alert = at->alert = r->alert;
+        }
+    if (c)
+        buf_fini(&c->text);
+    mem_free(c);
+    return more;
 }
 
 static bool store_delivery(struct outbox *o, const char *sink, const struct outbox_item *item, const char *state, int tries, int64_t now_ns, int64_t next_ns,

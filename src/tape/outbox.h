@@ -29,6 +29,14 @@ bool outbox_finish(struct outbox *o, const char *sink, const struct outbox_item 
 bool outbox_failed(struct outbox *o, const char *sink, const struct outbox_item *item, int64_t now_ns, int64_t next_ns, const char *why, struct fault *fault);
 uint64_t outbox_waiting(struct outbox *o, const char *sink); // how many, at most 1000
 
+// Every alert row behind *at (0, 0: from the oldest), in order; *at moves on. fn returns false to stop.
+struct outbox_place {
+    uint32_t segment;
+    int64_t alert;
+};
+typedef bool outbox_each_fn(void *ctx, const struct outbox_item *item);
+bool outbox_each(struct outbox *o, struct outbox_place *at, outbox_each_fn *fn, void *ctx);
+
 typedef bool outbox_state_fn(void *ctx, const char *sink, const char *state, int tries, int64_t last_ns, const char *why);
 bool outbox_states(struct outbox *o, struct bytes id, outbox_state_fn *fn, void *ctx); // of one alert; false: fn said stop
 
