@@ -41,6 +41,7 @@ static void close_exchange(struct conn_state *c, struct pending *p, enum exchang
     if (!p->phantom)
         sink->close(sink->ctx, p->handle, &(struct exchange_end){fate, time_ns});
     pair_remove(&c->queue, p);
+    c->http->waiting--;
 }
 
 // Closes what has both ends, and what a later answer has passed.
@@ -73,9 +74,10 @@ static void pass_unseen(struct conn_state *c, const struct pending *newest)
     close_passed(c);
 }
 
+// Past the limits the oldest that waits is given up.
 static void pass_oldest(struct conn_state *c)
 {
-    if (c->queue.waiting <= PAIR_WAITING_MAX)
+    if (c->queue.waiting <= PAIR_WAITING_MAX && (c->http->waiting <= PAIR_WAITING_ALL_MAX || c->queue.waiting < 2))
         return;
     struct pending *p = c->queue.first;
     while (p && (p->open || p->answer != ANSWER_NONE))
@@ -89,6 +91,13 @@ static void pass_oldest(struct conn_state *c)
 
 // ---- what is lost or not understood ---------------------------------------------------------------------------------
 
+static void add_phantom(struct conn_state *c, uint64_t from, uint64_t to, uint64_t ack)
+{
+    size_t before = c->queue.waiting;
+    pair_add_phantom(&c->queue, from, to, ack);
+    c->http->waiting += c->queue.waiting - before;
+}
+
 void conn_lost(struct conn_state *c, struct side *s, uint64_t from, uint64_t to)
 {
     s->lost_end = to;
@@ -98,7 +107,7 @@ void conn_lost(struct conn_state *c, struct side *s, uint64_t from, uint64_t to)
         pair_lose(&c->queue, to);
         return;
     }
-    pair_add_phantom(&c->queue, from, to, server_side(c)->at);
+    add_phantom(c, from, to, server_side(c)->at);
     pass_oldest(c);
 }
 
@@ -127,7 +136,7 @@ static void set_roles(struct conn_state *c, int client)
     from->wants = HEAD_REQUEST;
     to->wants = HEAD_RESPONSE;
     if (from->lost_end)
-        pair_add_phantom(&c->queue, 0, from->lost_end, 0);
+        add_phantom(c, 0, from->lost_end, 0);
     if (to->lost_end)
         pair_lose(&c->queue, to->lost_end);
 }
@@ -221,6 +230,7 @@ static struct framing request_head(struct conn_state *c, struct side *s, const s
         h->stats.evicted++;
         return (struct framing){FRAMING_REFUSED, 0};
     }
+    h->waiting++;
     fill_pending(c, p, place, head, framing, head_end);
     pass_unseen(c, p);
     c->requests_found = true;
@@ -475,6 +485,6 @@ void conn_close(struct conn_state *c, enum stream_end how, int64_t time_ns)
         conn_opaque(c, OPAQUE_OTHER, time_ns);
     sink->conn_close(sink->ctx, c->conn, c->requests_found ? c->client : -1, how, time_ns);
     for (int i = 0; i < 2; i++)
-        side_fini(&c->side[i]);
+        side_fini(c, &c->side[i]);
     mem_free(c);
 }

@@ -10,6 +10,8 @@ struct http {
     struct http_stats stats;
     struct head_room room;
     struct decoder_shelf shelf;
+    size_t held_bytes; // in all sides
+    size_t waiting;    // requests in all queues
 };
 
 struct conn_state {

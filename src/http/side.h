@@ -75,10 +75,15 @@ struct side {
 
 struct conn_state;
 void side_init(struct side *s, int index, bool from_beginning);
-void side_fini(struct side *s);
+void side_fini(struct conn_state *c, struct side *s);
 void side_data(struct conn_state *c, struct side *s, const struct stream_piece *piece);
 void side_gap(struct conn_state *c, struct side *s, const struct stream_gap *gap);
 void side_end(struct conn_state *c, struct side *s, enum stream_end how, int64_t time_ns); // may be called twice
 void side_mute(struct conn_state *c, struct side *s);       // another protocol from here on
 void side_cut_head(struct conn_state *c, struct side *s);   // tells an unfinished head as it is: it was answered already
+// For seek.
+bool side_hold(struct conn_state *c, struct side *s, const uint8_t *at, size_t size); // false: no room
+void side_clear_held(struct conn_state *c, struct side *s);
+void side_skip(struct conn_state *c, struct side *s, const struct side_place *place, uint64_t size); // bytes that belong to nothing
+void side_skip_held(struct conn_state *c, struct side *s);
 void side_forget_held(struct conn_state *c, struct side *s); // what is held turned out to be nothing
