@@ -16,7 +16,7 @@ const struct db_kind db_tape = {FORMAT_TAPE_ID, format_tape_sql, 4096, 512, 0, f
 const struct db_kind db_alerts = {FORMAT_ALERTS_ID, format_alerts_sql, 4096, 512, 0, false};
 const struct db_kind db_journal = {FORMAT_JOURNAL_ID, format_journal_sql, 4096, 2048, 1000, true};
 
-enum { BUSY_MS = 5000 };
+enum { BUSY_MS = 5000, SMALL_BYTES = 4 << 20, SMALL_PAGE_BYTES = 1024 };
 
 enum db_trouble db_trouble(sqlite3 *db, int code)
 {
@@ -246,6 +246,9 @@ int db_seal(sqlite3 *db)
             code = bytes_equal_text(db_text(s, 0), "delete") ? SQLITE_OK : SQLITE_BUSY;
     }
     sqlite3_finalize(s);
+    int64_t pages = db_int(db, "PRAGMA page_count", 0), page = db_int(db, "PRAGMA page_size", 0);
+    if (code == SQLITE_OK && pages * page <= SMALL_BYTES && page > SMALL_PAGE_BYTES)
+        db_exec(db, "PRAGMA synchronous=FULL; PRAGMA page_size=1024; VACUUM"); // if it fails the file stays as it was
     return code;
 }
 

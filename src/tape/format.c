@@ -57,6 +57,23 @@ bool format_parse_name(const char *file, size_t *name_size, uint32_t *number, bo
     return true;
 }
 
+bool format_next_number(struct bytes *list, int64_t *number)
+{
+    size_t i = 0;
+    while (i < list->size && (list->at[i] < '0' || list->at[i] > '9'))
+        i++;
+    if (i == list->size)
+        return false;
+    bool minus = i && list->at[i - 1] == '-';
+    uint64_t n = 0;
+    for (; i < list->size && list->at[i] >= '0' && list->at[i] <= '9'; i++)
+        n = n * 10 + (uint64_t)(list->at[i] - '0');
+    *list = (struct bytes){list->at + i, list->size - i};
+    n &= INT64_MAX; // a damaged one stays harmless
+    *number = minus ? -(int64_t)n : (int64_t)n;
+    return true;
+}
+
 static int hex_digit(uint8_t c)
 {
     return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;

@@ -52,6 +52,9 @@ void format_segment_name(int64_t start_us, uint32_t number, char name[FORMAT_NAM
 // True when `file` is a segment's log or body file name; its NAME part's length and the number are told.
 bool format_parse_name(const char *file, size_t *name_size, uint32_t *number, bool *body);
 
+// The next number of a list of names ("[3,-4]": not 0, negative where an index is not concrete); false at its end.
+bool format_next_number(struct bytes *list, int64_t *number);
+
 // traceparent in its usual spelling is stored as 25 bytes; anything else as it is. Both return the size.
 size_t format_pack_trace(struct bytes text, uint8_t packed[25]);          // 0: not of the usual spelling
 size_t format_unpack_trace(struct bytes packed, char text[56]);           // 0: it is stored as it is

@@ -12,21 +12,27 @@ struct rule {
 static const struct rule rules[] = {
     {2, "SELECT count(*)!=1 FROM segment", "segment has not one row"},
     {3, "SELECT count(*) FROM x LEFT JOIN call c ON c.id=x.call WHERE c.id IS NULL", "exchanges without a call"},
-    {3, "SELECT count(*) FROM call c LEFT JOIN who w ON w.id=c.who LEFT JOIN shape h ON h.id=c.shape LEFT JOIN scope o ON o.id=c.scope"
-        " LEFT JOIN path p ON p.id=c.path WHERE w.id IS NULL OR h.id IS NULL OR o.id IS NULL OR p.id IS NULL",
+    {3, "SELECT count(*) FROM call c LEFT JOIN who w ON w.id=c.who LEFT JOIN shape h ON h.id=c.shape LEFT JOIN list o ON o.id=c.targets"
+        " LEFT JOIN path p ON p.id=c.path WHERE w.id IS NULL OR h.id IS NULL OR o.id IS NULL AND c.targets!=0 OR p.id IS NULL",
      "calls that name missing rows"},
     {3, "SELECT count(*) FROM x LEFT JOIN conn n ON n.id=x.conn WHERE x.conn IS NOT NULL AND n.id IS NULL", "exchanges without their connection"},
     {3, "SELECT count(*) FROM conn n LEFT JOIN ip a ON a.id=n.client LEFT JOIN ip b ON b.id=n.server WHERE a.id IS NULL OR b.id IS NULL",
      "connections without an address"},
     {3, "SELECT count(*) FROM x LEFT JOIN tally y ON y.id=x.tally WHERE x.tally IS NOT NULL AND y.id IS NULL", "exchanges without their tally"},
     {3, "SELECT count(*) FROM x LEFT JOIN word w ON w.id=x.oid WHERE typeof(x.oid)='integer' AND w.id IS NULL", "opaque ids without a word"},
-    {3, "SELECT count(*) FROM scope_name s LEFT JOIN name n ON n.id=s.name WHERE n.id IS NULL", "scopes that name missing names"},
+    {3, "SELECT count(*) FROM x LEFT JOIN list l ON l.id=x.idx WHERE typeof(x.idx)='integer' AND l.id IS NULL", "exchanges without their list of indices"},
+    {3, "SELECT count(*) FROM list l, json_each(l.names) e LEFT JOIN name n ON n.id=abs(e.value) WHERE n.id IS NULL", "lists of missing names"},
+    {3, "SELECT count(*) FROM op_alias a LEFT JOIN name n ON n.id=a.name WHERE n.id IS NULL", "aliases of missing names"},
     {3, "SELECT count(*) FROM op_name s LEFT JOIN name n ON n.id=s.name LEFT JOIN op_block b ON b.id=s.block WHERE n.id IS NULL OR b.id IS NULL",
      "op_name rows that name missing rows"},
     {4, "SELECT count(*) FROM (SELECT call, id>>6, count(*) FROM x GROUP BY 1,2 EXCEPT SELECT call, bucket, n FROM seek)",
      "buckets that seek does not count right"},
     {4, "SELECT count(*) FROM (SELECT call, bucket, n FROM seek WHERE n!=0 EXCEPT SELECT call, id>>6, count(*) FROM x GROUP BY 1,2)",
      "rows of seek that no exchange accounts for"},
+    {4, "SELECT count(*) FROM (SELECT abs(e.value), x.id>>6 FROM x JOIN json_each(CASE typeof(x.idx) WHEN 'integer' THEN"
+        " (SELECT names FROM list WHERE id=x.idx) ELSE coalesce(x.idx,'[]') END) e UNION SELECT e.value, k.bucket FROM seek k JOIN call c"
+        " ON c.id=k.call JOIN list l ON l.id=c.targets JOIN json_each(l.names) e WHERE k.n>0 EXCEPT SELECT name, bucket FROM seek_name)",
+     "names that seek_name does not lead to"},
     {4, "SELECT count(*) FROM x LEFT JOIN bucket b ON b.id=x.id>>6 WHERE b.id IS NULL OR x.t<b.lo OR x.t>b.hi",
      "exchanges outside their bucket's time"},
     {5, "SELECT rows!=(SELECT count(*) FROM x) FROM segment", "segment.rows is wrong"},

@@ -107,26 +107,20 @@ static struct bytes text_of(sqlite3_stmt *stmt, int column)
     return bytes_of(at, at ? (size_t)sqlite3_column_bytes(stmt, column) : 0);
 }
 
-// Names under which matching ops may stand: those that fit, and the concrete indices of calls that asked for one that fits.
+// Names under which matching ops may stand: those that fit, and the indices of ops that were asked of one that fits.
 static bool matching_names(struct op_walk *w, struct open_segment *o, struct nummap *names, struct hashes *hashes)
 {
-    struct nummap *asked = nummap_open();
     sqlite3_stmt *stmt = segment_prepare(o, "SELECT id,text FROM name");
-    bool ok = stmt && asked, fresh;
+    bool ok = stmt != NULL;
     while (ok && sqlite3_step(stmt) == SQLITE_ROW)
         if (index_asked(w->filter, text_of(stmt, 1)))
-            ok = add_name(w, names, sqlite3_column_int64(stmt, 0), text_of(stmt, 1), hashes) &&
-                 nummap_put(asked, (uint64_t)sqlite3_column_int64(stmt, 0), &fresh);
+            ok = add_name(w, names, sqlite3_column_int64(stmt, 0), text_of(stmt, 1), hashes);
     sqlite3_finalize(stmt);
-    stmt = ok && w->filter->index_count && nummap_count(asked)
-               ? segment_prepare(o, "SELECT DISTINCT a.name,c.name,n.text FROM scope_name a JOIN scope_name c ON c.scope=a.scope AND c.kind=2 JOIN name n ON n.id=c.name WHERE a.kind<2")
-               : NULL;
+    stmt = ok && w->filter->index_count ? segment_prepare(o, "SELECT a.asked,a.name,n.text FROM op_alias a JOIN name n ON n.id=a.name") : NULL;
     while (ok && stmt && sqlite3_step(stmt) == SQLITE_ROW)
-        if (nummap_find(asked, (uint64_t)sqlite3_column_int64(stmt, 0)))
+        if (index_asked(w->filter, text_of(stmt, 0)))
             ok = add_name(w, names, sqlite3_column_int64(stmt, 1), text_of(stmt, 2), hashes);
     sqlite3_finalize(stmt);
-    if (asked)
-        nummap_close(asked);
     return ok;
 }
 

@@ -137,11 +137,14 @@ static bool mark_names(struct pruning *p, sqlite3 *log, const char *what)
     return code == SQLITE_DONE || broken(p, log, what);
 }
 
+// Exchanges with a chosen name among their targets or indices.
+#define LISTS "(SELECT l.id FROM list l, json_each(l.names) e WHERE abs(e.value) IN (SELECT name FROM chosen))"
+#define CHOSEN "(call IN (SELECT id FROM call WHERE targets IN " LISTS ") OR typeof(idx)='integer' AND idx IN " LISTS \
+    " OR typeof(idx)='text' AND EXISTS(SELECT 1 FROM json_each(idx) WHERE abs(value) IN (SELECT name FROM chosen)))"
+
 static bool collect_ids(struct pruning *p, sqlite3 *log, const char *what)
 {
-    static const char sql[] = "SELECT id FROM x WHERE call IN (SELECT id FROM call WHERE scope IN"
-                              " (SELECT scope FROM scope_name WHERE name IN (SELECT name FROM chosen)))"
-                              " AND (req IS NOT NULL OR resp IS NOT NULL)";
+    static const char sql[] = "SELECT id FROM x WHERE " CHOSEN " AND (req IS NOT NULL OR resp IS NOT NULL)";
     sqlite3_stmt *rows = NULL;
     int code = sqlite3_prepare_v2(log, sql, -1, &rows, NULL);
     while (code == SQLITE_OK && (code = sqlite3_step(rows)) == SQLITE_ROW) {
@@ -159,8 +162,7 @@ static bool collect_ids(struct pruning *p, sqlite3 *log, const char *what)
 
 static const char tell_pruned_sql[] =
     "BEGIN IMMEDIATE;"
-    "CREATE TEMP TABLE gone AS SELECT id FROM x WHERE call IN (SELECT id FROM call WHERE scope IN"
-    " (SELECT scope FROM scope_name WHERE name IN (SELECT name FROM chosen)));"
+    "CREATE TEMP TABLE gone AS SELECT id FROM x WHERE " CHOSEN ";"
     "UPDATE x SET req=-3 WHERE req IS NOT NULL AND req!=-2 AND id IN (SELECT id FROM gone);"
     "UPDATE x SET resp=-3 WHERE resp IS NOT NULL AND resp!=-2 AND id IN (SELECT id FROM gone);"
     "DELETE FROM part WHERE x IN (SELECT id FROM gone);"

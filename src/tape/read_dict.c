@@ -108,48 +108,47 @@ const struct shape_info *dict_shape(struct open_segment *o, int64_t id)
     return h;
 }
 
-// Rows come targets first, then indices, each in order of place.
-static bool scope_fill(struct open_segment *o, struct scope_info *scope)
-{
-    size_t room = 0;
-    struct exchange_index *all = NULL;
-    size_t targets = 0, indices = 0;
-    while (stands(o->scope_stmt)) {
-        if (targets + indices == room) {
-            size_t more = room ? room * 2 : 8;
-            struct exchange_index *grown = mem_grow(all, more * sizeof *grown);
-            if (!grown)
-                break;
-            all = grown;
-            room = more;
-        }
-        int kind = sqlite3_column_int(o->scope_stmt, 0);
-        all[targets + indices] = (struct exchange_index){.index = dict_column(o, o->scope_stmt, 1), .concrete = kind == 2};
-        targets += kind == 0;
-        indices += kind != 0;
-    }
-    scope->targets = arena_alloc(&o->arena, (targets + 1) * sizeof *scope->targets);
-    scope->indices = arena_alloc(&o->arena, (indices + 1) * sizeof *scope->indices);
-    bool ok = scope->targets && scope->indices;
-    for (size_t i = 0; ok && i < targets; i++)
-        scope->targets[i] = all[i].index;
-    if (ok && indices)
-        memcpy(scope->indices, all + targets, indices * sizeof *all);
-    scope->target_count = ok ? targets : 0;
-    scope->index_count = ok ? indices : 0;
-    mem_free(all);
-    return ok;
-}
-
-const struct scope_info *dict_scope(struct open_segment *o, int64_t id)
+struct bytes dict_name(struct open_segment *o, int64_t id)
 {
     bool fresh;
-    struct scope_info *scope = entry(o, o->scopes, o->scope_stmt, id, sizeof *scope, &fresh);
-    if (fresh && !scope_fill(o, scope))
-        scope = NULL;
-    if (fresh)
-        sqlite3_reset(o->scope_stmt);
-    return scope;
+    struct bytes *name = entry(o, o->names, o->name_stmt, id, sizeof *name, &fresh);
+    if (!name)
+        return (struct bytes){NULL, 0};
+    if (fresh) {
+        if (stands(o->name_stmt))
+            *name = dict_column(o, o->name_stmt, 0);
+        sqlite3_reset(o->name_stmt);
+    }
+    return *name;
+}
+
+static bool list_fill(struct open_segment *o, struct list_info *list, struct bytes text)
+{
+    struct bytes rest = text;
+    int64_t number;
+    size_t count = 0;
+    while (format_next_number(&rest, &number))
+        count++;
+    list->names = arena_alloc(&o->arena, (count + 1) * sizeof *list->names);
+    list->indices = arena_alloc(&o->arena, (count + 1) * sizeof *list->indices);
+    if (!list->names || !list->indices)
+        return false;
+    for (; format_next_number(&text, &number); list->count++) {
+        list->names[list->count] = dict_name(o, number < 0 ? -number : number);
+        list->indices[list->count] = (struct exchange_index){.index = list->names[list->count], .concrete = number > 0};
+    }
+    return true;
+}
+
+const struct list_info *dict_list(struct open_segment *o, int64_t id)
+{
+    bool fresh;
+    struct list_info *list = entry(o, o->lists, o->list_stmt, id, sizeof *list, &fresh);
+    if (!fresh)
+        return list;
+    struct bytes text = stands(o->list_stmt) ? dict_column(o, o->list_stmt, 0) : bytes_of("", 0);
+    sqlite3_reset(o->list_stmt);
+    return list_fill(o, list, text) ? list : NULL;
 }
 
 const struct path_info *dict_path(struct open_segment *o, int64_t id)
@@ -188,7 +187,7 @@ const struct call_info *dict_call(struct open_segment *o, int64_t id)
     bool fresh;
     struct call_info *c = entry(o, o->calls, o->call_stmt, id, sizeof *c, &fresh);
     if (!fresh)
-        return c && c->who && c->shape && c->scope && c->path ? c : NULL;
+        return c && c->who && c->shape && c->targets && c->path ? c : NULL;
     int64_t part[4] = {0};
     if (stands(o->call_stmt))
         for (int i = 0; i < 4; i++)
@@ -196,9 +195,9 @@ const struct call_info *dict_call(struct open_segment *o, int64_t id)
     sqlite3_reset(o->call_stmt);
     c->who = dict_who(o, part[0]);
     c->shape = dict_shape(o, part[1]);
-    c->scope = dict_scope(o, part[2]);
+    c->targets = dict_list(o, part[2]);
     c->path = dict_path(o, part[3]);
-    return c->who && c->shape && c->scope && c->path ? c : NULL;
+    return c->who && c->shape && c->targets && c->path ? c : NULL;
 }
 
 struct bytes dict_word(struct open_segment *o, int64_t id)

@@ -17,10 +17,10 @@ enum { OPEN_MOST = 40 };
 
 struct who_info { struct bytes principal, run_as, forwarded_for, agent, realm; enum auth_kind auth; };
 struct shape_info { struct bytes verb, api, action, reason, danger; int status; enum outcome outcome; uint32_t flags, server_version; };
-struct scope_info { struct bytes *targets; struct exchange_index *indices; size_t target_count, index_count; };
+struct list_info { struct bytes *names; struct exchange_index *indices; size_t count; }; // the same names twice: as targets, as indices
 struct path_info { struct bytes head, tail; };
 struct conn_info { struct endpoint client, server; };
-struct call_info { const struct who_info *who; const struct shape_info *shape; const struct scope_info *scope; const struct path_info *path; };
+struct call_info { const struct who_info *who; const struct shape_info *shape; const struct list_info *targets; const struct path_info *path; };
 
 // A table read forward by exchange id, for side tables that few rows have.
 struct walker {
@@ -32,8 +32,8 @@ struct walker {
 struct open_segment {
     sqlite3 *db;
     struct arena arena;        // all texts below
-    struct nummap *whos, *shapes, *scopes, *paths, *calls, *conns, *words;
-    sqlite3_stmt *who_stmt, *shape_stmt, *scope_stmt, *path_stmt, *call_stmt, *conn_stmt, *word_stmt;
+    struct nummap *whos, *shapes, *lists, *names, *paths, *calls, *conns, *words;
+    sqlite3_stmt *who_stmt, *shape_stmt, *list_stmt, *name_stmt, *path_stmt, *call_stmt, *conn_stmt, *word_stmt;
     sqlite3_stmt *rows, *tally, *part;
     struct walker more, split, times;
     int64_t start_us;
@@ -111,7 +111,8 @@ void body_reader_close(struct body_reader *b);
 const struct call_info *dict_call(struct open_segment *o, int64_t id);   // never NULL but when memory is out
 const struct who_info *dict_who(struct open_segment *o, int64_t id);
 const struct shape_info *dict_shape(struct open_segment *o, int64_t id);
-const struct scope_info *dict_scope(struct open_segment *o, int64_t id);
+const struct list_info *dict_list(struct open_segment *o, int64_t id); // 0: the empty one
+struct bytes dict_name(struct open_segment *o, int64_t id);
 const struct path_info *dict_path(struct open_segment *o, int64_t id);
 const struct conn_info *dict_conn(struct open_segment *o, int64_t id);
 struct bytes dict_word(struct open_segment *o, int64_t id);

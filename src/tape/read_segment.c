@@ -205,8 +205,8 @@ sqlite3_stmt *segment_prepare(struct open_segment *o, const char *sql)
 
 static void open_close(struct open_segment *o)
 {
-    sqlite3_stmt *const stmts[] = {o->who_stmt, o->shape_stmt, o->scope_stmt, o->path_stmt, o->call_stmt, o->conn_stmt, o->word_stmt, o->rows, o->tally, o->part};
-    struct nummap *const maps[] = {o->whos, o->shapes, o->scopes, o->paths, o->calls, o->conns, o->words};
+    sqlite3_stmt *const stmts[] = {o->who_stmt, o->shape_stmt, o->list_stmt, o->name_stmt, o->path_stmt, o->call_stmt, o->conn_stmt, o->word_stmt, o->rows, o->tally, o->part};
+    struct nummap *const maps[] = {o->whos, o->shapes, o->lists, o->names, o->paths, o->calls, o->conns, o->words};
     for (size_t i = 0; i < sizeof stmts / sizeof *stmts; i++)
         sqlite3_finalize(stmts[i]);
     for (size_t i = 0; i < sizeof maps / sizeof *maps; i++)
@@ -236,12 +236,13 @@ static bool open_prepare(struct open_segment *o)
     } list[] = {
         {&o->who_stmt, "SELECT principal,auth,run_as,forwarded_for,agent,realm FROM who WHERE id=?"},
         {&o->shape_stmt, "SELECT verb,api,action,status,outcome,reason,danger,flags,server_version FROM shape WHERE id=?"},
-        {&o->scope_stmt, "SELECT kind,(SELECT text FROM name WHERE id=name) FROM scope_name WHERE scope=? ORDER BY kind>0,place"},
+        {&o->list_stmt, "SELECT names FROM list WHERE id=?"},
+        {&o->name_stmt, "SELECT text FROM name WHERE id=?"},
         {&o->path_stmt, "SELECT head,tail FROM path WHERE id=?"},
-        {&o->call_stmt, "SELECT who,shape,scope,path FROM call WHERE id=?"},
+        {&o->call_stmt, "SELECT who,shape,targets,path FROM call WHERE id=?"},
         {&o->conn_stmt, "SELECT (SELECT text FROM ip WHERE id=client),client_port,(SELECT text FROM ip WHERE id=server),server_port FROM conn WHERE id=?"},
         {&o->word_stmt, "SELECT text FROM word WHERE id=?"},
-        {&o->rows, "SELECT id,t,dur,conn,seq,call,var,oid,req,resp,req_bytes,resp_bytes,took,tally,hits FROM x WHERE id>=? AND id<? ORDER BY id"},
+        {&o->rows, "SELECT id,t,dur,conn,seq,call,var,oid,req,resp,req_bytes,resp_bytes,took,tally,hits,idx FROM x WHERE id>=? AND id<? ORDER BY id"},
         {&o->tally, "SELECT docs,docs_ok,docs_failed,docs_deleted FROM tally WHERE id=?"},
         {&o->part, "SELECT n,segment,place,hole,flags FROM part WHERE x=? AND side=? ORDER BY n"},
         {&o->more.stmt, "SELECT x,trace,task FROM more WHERE x>=? ORDER BY x"},
@@ -256,7 +257,7 @@ static bool open_prepare(struct open_segment *o)
 
 static bool open_begin(struct open_segment *o)
 {
-    struct nummap **const maps[] = {&o->whos, &o->shapes, &o->scopes, &o->paths, &o->calls, &o->conns, &o->words};
+    struct nummap **const maps[] = {&o->whos, &o->shapes, &o->lists, &o->names, &o->paths, &o->calls, &o->conns, &o->words};
     for (size_t i = 0; i < sizeof maps / sizeof *maps; i++)
         if (!(*maps[i] = nummap_open()))
             return false;

@@ -4,6 +4,11 @@
 // Microseconds since 1970 as RFC 3339, UTC.
 #define TIME(us) "strftime('%Y-%m-%dT%H:%M:%S',(" us ")/1000000,'unixepoch')||printf('.%06dZ',(" us ")%1000000)"
 
+// The numbers of an exchange's indices.
+#define INDICES "CASE typeof(x.idx) WHEN 'integer' THEN (SELECT names FROM list WHERE id=x.idx) ELSE coalesce(x.idx,'[]') END"
+
+#define ALONE "json_array_length(" INDICES ")=1"
+
 const char format_log_sql[] =
     // One row: what this segment is.
     "CREATE TABLE segment(number INTEGER PRIMARY KEY, tape TEXT NOT NULL, name TEXT NOT NULL,"
@@ -22,12 +27,10 @@ const char format_log_sql[] =
     " agent TEXT, realm TEXT);"
     "CREATE TABLE shape(id INTEGER PRIMARY KEY, verb TEXT, api TEXT, action TEXT, status INTEGER, outcome TEXT NOT NULL,"
     " reason TEXT, danger TEXT, flags INTEGER NOT NULL, server_version INTEGER NOT NULL);"
-    "CREATE TABLE scope(id INTEGER PRIMARY KEY, targets TEXT NOT NULL, indices TEXT NOT NULL);" // JSON arrays
-    "CREATE TABLE scope_name(scope INTEGER NOT NULL, kind INTEGER NOT NULL," // kind 0: target, 1: index, 2: concrete index
-    " place INTEGER NOT NULL, name INTEGER NOT NULL, PRIMARY KEY(scope, kind, place)) WITHOUT ROWID;"
+    "CREATE TABLE list(id INTEGER PRIMARY KEY, names TEXT NOT NULL);" // JSON array of numbers in name
     "CREATE TABLE path(id INTEGER PRIMARY KEY, head TEXT NOT NULL, tail TEXT NOT NULL);"
     "CREATE TABLE tally(id INTEGER PRIMARY KEY, docs INTEGER, docs_ok INTEGER, docs_failed INTEGER, docs_deleted INTEGER);"
-    "CREATE TABLE call(id INTEGER PRIMARY KEY, who INTEGER NOT NULL, shape INTEGER NOT NULL, scope INTEGER NOT NULL,"
+    "CREATE TABLE call(id INTEGER PRIMARY KEY, who INTEGER NOT NULL, shape INTEGER NOT NULL, targets INTEGER NOT NULL,"
     " path INTEGER NOT NULL);"
     "CREATE TABLE conn(id INTEGER PRIMARY KEY, client INTEGER NOT NULL, client_port INTEGER NOT NULL,"
     " server INTEGER NOT NULL, server_port INTEGER NOT NULL);"
@@ -35,7 +38,7 @@ const char format_log_sql[] =
     // Exchanges.
     "CREATE TABLE x(id INTEGER PRIMARY KEY, t INTEGER NOT NULL, dur INTEGER, conn INTEGER, seq INTEGER, call INTEGER NOT NULL,"
     " var TEXT, oid, req INTEGER, resp INTEGER, req_bytes INTEGER, resp_bytes INTEGER, took INTEGER, tally INTEGER,"
-    " hits INTEGER);"
+    " hits INTEGER, idx);"
     "CREATE TABLE more(x INTEGER PRIMARY KEY, trace BLOB, task TEXT);"
     "CREATE TABLE split(x INTEGER NOT NULL, place INTEGER NOT NULL, ok INTEGER NOT NULL, failed INTEGER NOT NULL,"
     " deleted INTEGER NOT NULL, unknown INTEGER NOT NULL, PRIMARY KEY(x, place)) WITHOUT ROWID;"
@@ -48,12 +51,14 @@ const char format_log_sql[] =
     "CREATE TABLE seek(call INTEGER NOT NULL, bucket INTEGER NOT NULL, n INTEGER NOT NULL, PRIMARY KEY(call, bucket))"
     " WITHOUT ROWID;"
     "CREATE TABLE seek_client(ip INTEGER NOT NULL, bucket INTEGER NOT NULL, PRIMARY KEY(ip, bucket)) WITHOUT ROWID;"
+    "CREATE TABLE seek_name(name INTEGER NOT NULL, bucket INTEGER NOT NULL, PRIMARY KEY(name, bucket)) WITHOUT ROWID;"
     "CREATE TABLE bucket(id INTEGER PRIMARY KEY, lo INTEGER NOT NULL, hi INTEGER NOT NULL);"
 
     // Document writes.
     "CREATE TABLE op_block(id INTEGER PRIMARY KEY, first_x INTEGER NOT NULL, last_x INTEGER NOT NULL, n INTEGER NOT NULL,"
     " sum INTEGER NOT NULL, filter BLOB NOT NULL, data BLOB NOT NULL);"
     "CREATE TABLE op_name(name INTEGER NOT NULL, block INTEGER NOT NULL, PRIMARY KEY(name, block)) WITHOUT ROWID;"
+    "CREATE TABLE op_alias(asked TEXT NOT NULL, name INTEGER NOT NULL, PRIMARY KEY(asked, name)) WITHOUT ROWID;"
 
     // What else was seen, or not.
     "CREATE TABLE life(id INTEGER PRIMARY KEY, time_us INTEGER NOT NULL, x INTEGER, name TEXT NOT NULL, uuid TEXT,"
@@ -86,28 +91,29 @@ const char format_log_sql[] =
     " w.principal AS principal, w.auth AS auth, w.run_as AS run_as, w.forwarded_for AS forwarded_for, w.agent AS agent,"
     " CASE typeof(x.oid) WHEN 'integer' THEN (SELECT text FROM word WHERE id=x.oid) ELSE x.oid END AS opaque_id,"
     " h.verb AS verb, p.head||coalesce(x.var,'')||p.tail AS path, h.api AS api, h.action AS action,"
-    " o.targets AS targets, o.indices AS indices, h.status AS status, coalesce(l.outcome,h.outcome) AS outcome,"
+    " (SELECT json_group_array(m.text) FROM list o CROSS JOIN json_each(o.names) e CROSS JOIN name m ON m.id=e.value"
+    " WHERE o.id=c.targets) AS targets,"
+    " (SELECT json_group_array(m.text) FROM json_each(" INDICES ") e CROSS JOIN name m ON m.id=abs(e.value)) AS indices,"
+    " h.status AS status, coalesce(l.outcome,h.outcome) AS outcome,"
     " CASE WHEN l.x IS NULL THEN h.reason ELSE l.reason END AS reason,"
     " coalesce(l.docs,y.docs) AS docs, coalesce(l.docs_ok,y.docs_ok) AS docs_ok,"
     " coalesce(l.docs_failed,y.docs_failed) AS docs_failed, coalesce(l.docs_deleted,y.docs_deleted) AS docs_deleted,"
     " x.took AS took_ms, x.dur/1000.0 AS duration_ms, x.req_bytes AS request_bytes, x.resp_bytes AS response_bytes,"
     " (h.flags>>1)&1 AS truncated, h.flags&1 AS \"write\", h.danger AS destructive"
     " FROM segment s CROSS JOIN x JOIN call c ON c.id=x.call JOIN shape h ON h.id=c.shape JOIN who w ON w.id=c.who"
-    " JOIN scope o ON o.id=c.scope JOIN path p ON p.id=c.path LEFT JOIN conn n ON n.id=x.conn"
+    " JOIN path p ON p.id=c.path LEFT JOIN conn n ON n.id=x.conn"
     " LEFT JOIN ip ci ON ci.id=n.client LEFT JOIN ip si ON si.id=n.server LEFT JOIN tally y ON y.id=x.tally"
     " LEFT JOIN late l ON l.x=x.id;"
     // Exchange and index, with document counts by result.
     "CREATE VIEW writes AS SELECT x.id AS id, " TIME("s.start_us+x.t") " AS time, w.principal AS principal, h.api AS api,"
-    " m.text AS \"index\", m_.kind=2 AS concrete,"
-    " CASE WHEN z.x IS NOT NULL THEN z.ok WHEN m_.alone THEN max(0,coalesce(y.docs_ok,0)) ELSE 0 END AS ok,"
-    " CASE WHEN z.x IS NOT NULL THEN z.failed WHEN m_.alone THEN max(0,coalesce(y.docs_failed,0)) ELSE 0 END AS failed,"
-    " CASE WHEN z.x IS NOT NULL THEN z.deleted WHEN m_.alone THEN max(0,coalesce(y.docs_deleted,0)) ELSE 0 END AS deleted,"
+    " m.text AS \"index\", e.value>0 AS concrete,"
+    " CASE WHEN z.x IS NOT NULL THEN z.ok WHEN " ALONE " THEN max(0,coalesce(y.docs_ok,0)) ELSE 0 END AS ok,"
+    " CASE WHEN z.x IS NOT NULL THEN z.failed WHEN " ALONE " THEN max(0,coalesce(y.docs_failed,0)) ELSE 0 END AS failed,"
+    " CASE WHEN z.x IS NOT NULL THEN z.deleted WHEN " ALONE " THEN max(0,coalesce(y.docs_deleted,0)) ELSE 0 END AS deleted,"
     " CASE WHEN z.x IS NOT NULL THEN z.unknown ELSE 0 END AS unknown"
     " FROM segment s CROSS JOIN x JOIN call c ON c.id=x.call JOIN shape h ON h.id=c.shape AND h.flags&1"
-    " JOIN who w ON w.id=c.who JOIN (SELECT a.scope AS scope, a.kind AS kind, a.place AS place, a.name AS name,"
-    " (SELECT count(*) FROM scope_name b WHERE b.scope=a.scope AND b.kind>0)=1 AS alone FROM scope_name a WHERE a.kind>0) m_"
-    " ON m_.scope=c.scope JOIN name m ON m.id=m_.name LEFT JOIN split z ON z.x=x.id AND z.place=m_.place"
-    " LEFT JOIN tally y ON y.id=x.tally;"
+    " JOIN who w ON w.id=c.who CROSS JOIN json_each(" INDICES ") e CROSS JOIN name m ON m.id=abs(e.value)"
+    " LEFT JOIN split z ON z.x=x.id AND z.place=e.key LEFT JOIN tally y ON y.id=x.tally;"
     "CREATE VIEW gaps AS SELECT " TIME("from_us") " AS \"from\", " TIME("to_us") " AS \"to\", cause, bytes, packets,"
     " client, client_port, server, server_port, CASE side WHEN 0 THEN 'client' WHEN 1 THEN 'server' END AS side,"
     " n AS count, rows_lost FROM gap;"

@@ -216,7 +216,7 @@ static bool raw_wanted(const struct selection *s, const struct source *from, sql
 {
     const struct tape_filter *f = &s->filter;
     int64_t time_ns = (from->segment->open->start_us + sqlite3_column_int64(stmt, 1)) * 1000;
-    if (from->plan.calls && !nummap_find(from->plan.calls, (uint64_t)sqlite3_column_int64(stmt, 5)))
+    if (!plan_may(&from->plan, stmt))
         return false;
     if (f->conn && (uint64_t)sqlite3_column_int64(stmt, 3) != f->conn)
         return false;

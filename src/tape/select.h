@@ -12,13 +12,14 @@ struct raw_row {               // a row of table x, not yet joined
     uint64_t also_at;
     bool dropped;              // another tap tells it better
     bool word_known;
-    uint32_t var_size, oid_size;
+    int64_t list;              // of its indices; -1: the list itself stands in text; 0: none
+    uint32_t var_size, oid_size, list_size;
     struct raw_row *next_twin; // same key in the table of twins
     char text[];
 };
 struct raw_row *row_read(struct reel *r, struct reel_segment *s); // of the row s->open->rows stands on; NULL: memory out
 // Joins a row. Everything borrowed lives until the next call with the same scratch, or until the segment is unpinned.
-struct row_scratch { struct buf path; struct exchange_index *indices; size_t index_room; char trace[56]; struct buf texts; };
+struct row_scratch { struct buf path; struct exchange_index *indices; size_t index_room, index_count; char trace[56]; struct buf texts; };
 bool row_join(struct raw_row *raw, struct row_scratch *scratch, struct tape_row *row); // false: memory out
 void row_scratch_fini(struct row_scratch *s);
 
@@ -32,7 +33,7 @@ struct matcher *matcher_open(const struct tape_filter *filter, struct fault *fau
 void matcher_close(struct matcher *m);
 const struct tape_filter *matcher_filter(const struct matcher *m);
 // What dictionaries can tell. NULL lists match everything.
-bool matcher_has_calls(const struct matcher *m);    // some condition rests on who, shape or scope
+bool matcher_has_calls(const struct matcher *m);    // some condition rests on who or shape
 bool matcher_has_client(const struct matcher *m);
 bool matcher_who(const struct matcher *m, const struct who_info *who);
 bool matcher_shape(const struct matcher *m, const struct shape_info *shape, bool outcome_final);
@@ -52,9 +53,12 @@ struct plan {
     struct plan_bucket *buckets; // those that can hold a match, in order of lo (forward) or of hi, latest first (backward)
     size_t count;
     struct nummap *calls;        // calls that can match; NULL: any
+    struct nummap *names;        // names of which a match has one, among its targets or indices; NULL: any
+    struct nummap *lists, *named_calls; // with names: lists that hold one, calls whose targets do
 };
 bool plan_skips(const struct matcher *m, struct reel *r, struct reel_segment *s); // nothing in it can match: known without opening it
 bool plan_make(const struct matcher *m, struct reel *r, struct reel_segment *s, bool backward, struct plan *plan); // false: memory out, or damage (told)
+bool plan_may(const struct plan *plan, sqlite3_stmt *row); // may the row (of s->open->rows) match, by call and names?
 void plan_fini(struct plan *plan);
 
 // ---- iteration (select.c) -------------------------------------------------------------------------------------------

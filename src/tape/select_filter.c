@@ -150,7 +150,7 @@ static bool status_matches(const struct matcher *m, int status)
 bool matcher_has_calls(const struct matcher *m)
 {
     const struct tape_filter *f = m->f;
-    return f->who_count || f->agent_count || f->api_count || f->verb_count || f->index_count || f->outcome_count || f->danger_count ||
+    return f->who_count || f->agent_count || f->api_count || f->verb_count || f->outcome_count || f->danger_count ||
            f->status_count || f->writes || f->destructive;
 }
 

@@ -81,13 +81,13 @@ static bool put(struct nummap *set, int64_t id, uint64_t mark)
 }
 
 struct sets {
-    struct nummap *whos, *shapes, *names, *scopes;
+    struct nummap *whos, *shapes;
 };
 
 static void sets_fini(struct sets *sets)
 {
-    struct nummap *const all[] = {sets->whos, sets->shapes, sets->names, sets->scopes};
-    for (size_t i = 0; i < 4; i++)
+    struct nummap *const all[] = {sets->whos, sets->shapes};
+    for (size_t i = 0; i < 2; i++)
         if (all[i])
             nummap_close(all[i]);
 }
@@ -124,40 +124,70 @@ static bool match_name(const struct matcher *m, struct open_segment *o, sqlite3_
     return matcher_name(m, bytes_of(sqlite3_column_blob(stmt, 1), (size_t)sqlite3_column_bytes(stmt, 1)));
 }
 
-static bool match_scope(const struct matcher *m, struct open_segment *o, sqlite3_stmt *stmt, const void *names)
+// Does the list in this text hold one of the names?
+static bool holds_name(struct nummap *names, struct bytes list)
 {
-    (void)m, (void)o;
-    return nummap_find((struct nummap *)(uintptr_t)names, (uint64_t)sqlite3_column_int64(stmt, 1)) != NULL;
+    int64_t number;
+    while (format_next_number(&list, &number))
+        if (nummap_find(names, (uint64_t)(number < 0 ? -number : number)))
+            return true;
+    return false;
 }
 
-struct call_sets {
-    const struct sets *sets;
-    bool by_scope;
-};
+static bool match_list(const struct matcher *m, struct open_segment *o, sqlite3_stmt *stmt, const void *names)
+{
+    (void)m, (void)o;
+    return holds_name((struct nummap *)(uintptr_t)names, bytes_of(sqlite3_column_blob(stmt, 1), (size_t)sqlite3_column_bytes(stmt, 1)));
+}
+
+static bool match_targets(const struct matcher *m, struct open_segment *o, sqlite3_stmt *stmt, const void *lists)
+{
+    (void)m, (void)o;
+    return nummap_find((struct nummap *)(uintptr_t)lists, (uint64_t)sqlite3_column_int64(stmt, 1)) != NULL;
+}
 
 static bool match_call(const struct matcher *m, struct open_segment *o, sqlite3_stmt *stmt, const void *ctx)
 {
     (void)m, (void)o;
-    const struct call_sets *c = ctx;
-    return nummap_find(c->sets->whos, (uint64_t)sqlite3_column_int64(stmt, 1)) && nummap_find(c->sets->shapes, (uint64_t)sqlite3_column_int64(stmt, 2)) &&
-           (!c->by_scope || nummap_find(c->sets->scopes, (uint64_t)sqlite3_column_int64(stmt, 3)));
+    const struct sets *sets = ctx;
+    return nummap_find(sets->whos, (uint64_t)sqlite3_column_int64(stmt, 1)) && nummap_find(sets->shapes, (uint64_t)sqlite3_column_int64(stmt, 2));
+}
+
+// The names that match, and what holds them.
+static bool matching_names(const struct matcher *m, struct open_segment *o, struct plan *plan)
+{
+    plan->names = nummap_open();
+    plan->lists = nummap_open();
+    plan->named_calls = nummap_open();
+    return plan->names && plan->lists && plan->named_calls && fill_ids(o, "SELECT id,text FROM name", plan->names, match_name, m, NULL) &&
+           (!nummap_count(plan->names) || (fill_ids(o, "SELECT id,names FROM list", plan->lists, match_list, m, plan->names) &&
+                                           fill_ids(o, "SELECT id,targets FROM call", plan->named_calls, match_targets, m, plan->lists)));
+}
+
+bool plan_may(const struct plan *plan, sqlite3_stmt *row)
+{
+    uint64_t call = (uint64_t)sqlite3_column_int64(row, 5);
+    if (plan->calls && !nummap_find(plan->calls, call))
+        return false;
+    if (!plan->names || nummap_find(plan->named_calls, call))
+        return true;
+    switch (sqlite3_column_type(row, 15)) {
+    case SQLITE_INTEGER: return nummap_find(plan->lists, (uint64_t)sqlite3_column_int64(row, 15)) != NULL;
+    case SQLITE_TEXT: return holds_name(plan->names, bytes_of(sqlite3_column_blob(row, 15), (size_t)sqlite3_column_bytes(row, 15)));
+    default: return false;
+    }
 }
 
 // The calls that can match; empty when none can.
 static struct nummap *matching_calls(const struct matcher *m, struct reel *r, struct open_segment *o)
 {
-    struct sets sets = {nummap_open(), nummap_open(), nummap_open(), nummap_open()};
+    struct sets sets = {nummap_open(), nummap_open()};
     struct nummap *calls = nummap_open();
     bool final = !r->lates || !nummap_count(r->lates); // a late outcome can make any shape match
-    bool by_scope = matcher_needs_names(m);
-    struct call_sets ctx = {&sets, by_scope};
-    bool ok = calls && sets.whos && sets.shapes && sets.names && sets.scopes;
+    bool ok = calls && sets.whos && sets.shapes;
     ok = ok && fill_ids(o, "SELECT id FROM who", sets.whos, match_who, m, NULL) && fill_ids(o, "SELECT id FROM shape", sets.shapes, match_shape, m, &final);
-    if (ok && by_scope)
-        ok = fill_ids(o, "SELECT id,text FROM name", sets.names, match_name, m, NULL) &&
-             (!nummap_count(sets.names) || fill_ids(o, "SELECT scope,name FROM scope_name", sets.scopes, match_scope, m, sets.names));
-    if (ok && nummap_count(sets.whos) && nummap_count(sets.shapes) && (!by_scope || nummap_count(sets.scopes)))
-        ok = fill_ids(o, "SELECT id,who,shape,scope FROM call", calls, match_call, m, &ctx);
+    if (ok && nummap_count(sets.whos) && nummap_count(sets.shapes))
+        ok = fill_ids(o, "SELECT id,who,shape FROM call", calls, match_call, m, &sets);
     sets_fini(&sets);
     if (ok)
         return calls;
@@ -168,7 +198,7 @@ static struct nummap *matching_calls(const struct matcher *m, struct reel *r, st
 
 // ---- buckets --------------------------------------------------------------------------------------------------------
 
-enum { BY_CALL = 1, BY_CLIENT = 2 };
+enum { BY_CALL = 1, BY_CLIENT = 2, BY_NAME = 4 };
 
 static bool seek_into(struct open_segment *o, const char *sql, struct nummap *ids, struct nummap *buckets, uint64_t mark)
 {
@@ -272,7 +302,13 @@ bool plan_make(const struct matcher *m, struct reel *r, struct reel_segment *s, 
         plan->calls = matching_calls(m, r, o);
         ok = plan->calls != NULL;
     }
-    bool none = ok && plan->calls && !nummap_count(plan->calls);
+    if (ok && matcher_needs_names(m))
+        ok = matching_names(m, o, plan);
+    bool none = ok && ((plan->calls && !nummap_count(plan->calls)) || (plan->names && !nummap_count(plan->names)));
+    if (ok && !none && plan->names && nummap_count(plan->names) <= CALLS_SOUGHT_MOST) {
+        wanted |= BY_NAME;
+        ok = seek_into(o, "SELECT bucket FROM seek_name WHERE name=?", plan->names, buckets, BY_NAME);
+    }
     if (ok && !none && plan->calls && nummap_count(plan->calls) <= CALLS_SOUGHT_MOST) {
         wanted |= BY_CALL;
         ok = seek_into(o, "SELECT bucket FROM seek WHERE call=?", plan->calls, buckets, BY_CALL);
@@ -299,7 +335,9 @@ bool plan_make(const struct matcher *m, struct reel *r, struct reel_segment *s, 
 void plan_fini(struct plan *plan)
 {
     mem_free(plan->buckets);
-    if (plan->calls)
-        nummap_close(plan->calls);
+    nummap_close(plan->calls);
+    nummap_close(plan->names);
+    nummap_close(plan->lists);
+    nummap_close(plan->named_calls);
     *plan = (struct plan){0};
 }

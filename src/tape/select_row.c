@@ -1,7 +1,7 @@
 // One row of the log: read as it is stored, then joined with its dictionaries when it is given out.
 #include "select.h"
 
-enum { COL_ID, COL_T, COL_DUR, COL_CONN, COL_SEQ, COL_CALL, COL_VAR, COL_OID, COL_REQ, COL_RESP, COL_REQ_BYTES, COL_RESP_BYTES, COL_TOOK, COL_TALLY, COL_HITS };
+enum { COL_ID, COL_T, COL_DUR, COL_CONN, COL_SEQ, COL_CALL, COL_VAR, COL_OID, COL_REQ, COL_RESP, COL_REQ_BYTES, COL_RESP_BYTES, COL_TOOK, COL_TALLY, COL_HITS, COL_INDICES };
 
 static int64_t known(sqlite3_stmt *stmt, int column)
 {
@@ -14,7 +14,10 @@ struct raw_row *row_read(struct reel *r, struct reel_segment *s)
     bool word = sqlite3_column_type(stmt, COL_OID) == SQLITE_INTEGER, text = !word && sqlite3_column_type(stmt, COL_OID) != SQLITE_NULL;
     const void *var = sqlite3_column_blob(stmt, COL_VAR), *oid = text ? sqlite3_column_blob(stmt, COL_OID) : NULL;
     size_t var_size = (size_t)sqlite3_column_bytes(stmt, COL_VAR), oid_size = text ? (size_t)sqlite3_column_bytes(stmt, COL_OID) : 0;
-    struct raw_row *raw = mem_alloc(sizeof *raw + var_size + oid_size);
+    bool listed = sqlite3_column_type(stmt, COL_INDICES) == SQLITE_TEXT;
+    const void *list = listed ? sqlite3_column_blob(stmt, COL_INDICES) : NULL;
+    size_t list_size = listed ? (size_t)sqlite3_column_bytes(stmt, COL_INDICES) : 0;
+    struct raw_row *raw = mem_alloc(sizeof *raw + var_size + oid_size + list_size);
     if (!raw)
         return NULL;
     *raw = (struct raw_row){
@@ -30,12 +33,15 @@ struct raw_row *row_read(struct reel *r, struct reel_segment *s)
         .req_bytes = sqlite3_column_int64(stmt, COL_REQ_BYTES), .resp_bytes = sqlite3_column_int64(stmt, COL_RESP_BYTES),
         .took = known(stmt, COL_TOOK), .tally = known(stmt, COL_TALLY), .hits = known(stmt, COL_HITS),
         .word_known = word, .word = word ? sqlite3_column_int64(stmt, COL_OID) : 0,
-        .var_size = (uint32_t)var_size, .oid_size = (uint32_t)oid_size,
+        .list = listed ? -1 : sqlite3_column_int64(stmt, COL_INDICES),
+        .var_size = (uint32_t)var_size, .oid_size = (uint32_t)oid_size, .list_size = (uint32_t)list_size,
     };
     if (var_size)
         memcpy(raw->text, var, var_size);
     if (oid_size)
         memcpy(raw->text + var_size, oid, oid_size);
+    if (list_size)
+        memcpy(raw->text + var_size + oid_size, list, list_size);
     return raw;
 }
 
@@ -60,32 +66,60 @@ static uint32_t count_of(int64_t n)
     return n < 0 ? 0 : n > UINT32_MAX ? UINT32_MAX : (uint32_t)n;
 }
 
-// Counts by index: from table split; where it is silent an exchange with one index has its own counts there.
-static bool join_indices(struct open_segment *o, const struct raw_row *raw, const struct scope_info *scope, struct row_scratch *s, struct exchange *x)
+static bool index_room(struct row_scratch *s, size_t count)
 {
-    x->indices = scope->indices;
-    x->index_count = scope->index_count;
-    bool split = o->has_split && scope->index_count && walker_seek(&o->split, (int64_t)raw->id);
-    bool alone = scope->index_count == 1 && x->docs > 0;
-    if (!split && !alone)
+    if (s->index_room >= count)
         return true;
-    if (s->index_room < scope->index_count) {
-        struct exchange_index *grown = mem_grow(s->indices, scope->index_count * sizeof *grown);
-        if (!grown)
+    size_t room = count < 16 ? 16 : count * 2;
+    struct exchange_index *grown = mem_grow(s->indices, room * sizeof *grown);
+    if (!grown)
+        return false;
+    s->indices = grown;
+    s->index_room = room;
+    return true;
+}
+
+// The names of its indices: in a list that is kept, or in the row itself.
+static bool list_indices(struct open_segment *o, const struct raw_row *raw, struct row_scratch *s)
+{
+    s->index_count = 0;
+    if (raw->list >= 0) {
+        const struct list_info *list = raw->list ? dict_list(o, raw->list) : NULL;
+        if (!raw->list)
+            return true;
+        if (!list || !index_room(s, list->count))
             return false;
-        s->indices = grown;
-        s->index_room = scope->index_count;
+        if (list->count)
+            memcpy(s->indices, list->indices, list->count * sizeof *s->indices);
+        s->index_count = list->count;
+        return true;
     }
-    memcpy(s->indices, scope->indices, scope->index_count * sizeof *s->indices);
+    struct bytes text = bytes_of(raw->text + raw->var_size + raw->oid_size, raw->list_size);
+    int64_t number;
+    while (format_next_number(&text, &number)) {
+        if (!index_room(s, s->index_count + 1))
+            return false;
+        s->indices[s->index_count++] = (struct exchange_index){.index = dict_name(o, number < 0 ? -number : number), .concrete = number > 0};
+    }
+    return true;
+}
+
+// Counts by index: from table split; where it is silent an exchange with one index has its own counts there.
+static bool join_indices(struct open_segment *o, const struct raw_row *raw, struct row_scratch *s, struct exchange *x)
+{
+    if (!list_indices(o, raw, s))
+        return false;
     x->indices = s->indices;
-    if (!split) {
+    x->index_count = s->index_count;
+    bool split = o->has_split && s->index_count && walker_seek(&o->split, (int64_t)raw->id);
+    if (!split && s->index_count == 1 && x->docs > 0) {
         s->indices[0].ok = count_of(x->docs_ok);
         s->indices[0].failed = count_of(x->docs_failed);
         s->indices[0].deleted = count_of(x->docs_deleted);
     }
     for (; split && o->split.at == (int64_t)raw->id; walker_step(&o->split)) {
         int64_t place = sqlite3_column_int64(o->split.stmt, 1);
-        if (place < 0 || (size_t)place >= scope->index_count)
+        if (place < 0 || (size_t)place >= s->index_count)
             continue;
         struct exchange_index *i = &s->indices[place];
         i->ok = count_of(sqlite3_column_int64(o->split.stmt, 2));
@@ -148,7 +182,7 @@ bool row_join(struct raw_row *raw, struct row_scratch *s, struct tape_row *row)
         .tcp_seq = raw->seq < 0 ? 0 : (uint32_t)raw->seq, .verb = h->verb, .path = buf_view(&s->path),
         .principal = call->who->principal, .run_as = call->who->run_as, .forwarded_for = call->who->forwarded_for,
         .agent = call->who->agent, .realm = call->who->realm, .auth = call->who->auth, .api = h->api, .action = h->action,
-        .targets = call->scope->targets, .target_count = call->scope->target_count, .status = h->status, .outcome = h->outcome,
+        .targets = call->targets->names, .target_count = call->targets->count, .status = h->status, .outcome = h->outcome,
         .reason = h->reason, .docs_total = raw->hits, .took_ms = raw->took, .request_bytes = (uint64_t)raw->req_bytes,
         .response_bytes = (uint64_t)raw->resp_bytes, .flags = h->flags, .danger = h->danger, .server_version = h->server_version,
         .opaque_id = raw->word_known ? dict_word(o, raw->word) : bytes_of(raw->text + raw->var_size, raw->oid_size),
@@ -160,7 +194,7 @@ bool row_join(struct raw_row *raw, struct row_scratch *s, struct tape_row *row)
     join_tally(o, raw, x);
     join_more(o, raw, s, x);
     join_late(raw, x);
-    return join_indices(o, raw, call->scope, s, x) && !s->path.failed && !s->texts.failed;
+    return join_indices(o, raw, s, x) && !s->path.failed && !s->texts.failed;
 }
 
 void row_scratch_fini(struct row_scratch *s)

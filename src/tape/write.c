@@ -299,7 +299,7 @@ static bool make_dir(const char *dir, bool exists, struct fault *fault)
 
 static bool init(struct tape_writer *w)
 {
-    struct dict *const dicts[] = {&w->names, &w->words, &w->ips, &w->whos, &w->shapes, &w->scopes, &w->paths, &w->tallies, &w->calls};
+    struct dict *const dicts[] = {&w->names, &w->words, &w->ips, &w->whos, &w->shapes, &w->lists, &w->paths, &w->tallies, &w->calls};
     for (size_t i = 0; i < sizeof dicts / sizeof *dicts; i++)
         if (!dict_init(dicts[i]))
             return false;
@@ -313,7 +313,7 @@ static bool init(struct tape_writer *w)
 
 static void destroy(struct tape_writer *w)
 {
-    struct dict *const dicts[] = {&w->names, &w->words, &w->ips, &w->whos, &w->shapes, &w->scopes, &w->paths, &w->tallies, &w->calls};
+    struct dict *const dicts[] = {&w->names, &w->words, &w->ips, &w->whos, &w->shapes, &w->lists, &w->paths, &w->tallies, &w->calls};
     for (size_t i = 0; i < sizeof dicts / sizeof *dicts; i++)
         dict_fini(dicts[i]);
     body_fini(w);
@@ -325,7 +325,7 @@ static void destroy(struct tape_writer *w)
     nummap_close(w->spans);
     mem_free(w->span_list);
     buf_fini(&w->key);
-    buf_fini(&w->json);
+    buf_fini(&w->list);
     catalog_close(&w->catalog);
     lock_drop(w->lock);
     mem_free(w);

@@ -40,6 +40,27 @@ static bool store_names(struct tape_writer *w, int64_t block)
     return true;
 }
 
+// Which index a name meant that ops were asked of: so a document is found by its alias.
+static bool store_aliases(struct tape_writer *w)
+{
+    const struct op *last = NULL;
+    sqlite3_stmt *row = w->seg.log_stmt[LOG_OP_ALIAS];
+    for (size_t i = w->ops_stored; i < w->op_count; i++) {
+        const struct op *op = &w->ops[i];
+        if (!op->asked.size || (last && bytes_equal(last->asked, op->asked) && bytes_equal(last->index, op->index)))
+            continue;
+        last = op;
+        int64_t name = row_name(w, op->index);
+        if (!name)
+            return false;
+        db_bind_word(row, 1, op->asked);
+        db_bind(row, 2, name);
+        if (!writer_stored(w, db_run(row)))
+            return false;
+    }
+    return true;
+}
+
 bool op_store(struct tape_writer *w)
 {
     if (w->op_count == w->ops_stored)
@@ -59,7 +80,7 @@ bool op_store(struct tape_writer *w)
     db_bind(row, 5, (int64_t)oplog_sum(buf_view(&w->op_data), buf_view(&w->op_filter)));
     db_bind_blob(row, 6, buf_view(&w->op_filter));
     db_bind_blob(row, 7, buf_view(&w->op_data));
-    if (!writer_stored(w, db_run(row)) || !store_names(w, w->op_block + 1))
+    if (!writer_stored(w, db_run(row)) || !store_names(w, w->op_block + 1) || !store_aliases(w))
         return false;
     w->ops_stored = w->op_count;
     return true;

@@ -4,7 +4,6 @@
 // 2. Every row of x is counted once in seek (its call, its bucket of ids) and lies within its bucket's lo and hi.
 #include "writer.h"
 
-#include "../base/json.h"
 #include "block.h"
 
 #include <stdio.h>
@@ -109,61 +108,109 @@ static int64_t shape_number(struct tape_writer *w, const struct exchange *x)
     return store_fresh(w, row, number);
 }
 
-static bool store_scope_names(struct tape_writer *w, int64_t scope, const struct exchange *x)
+// ---- lists of names --------------------------------------------------------------------------------------------------
+
+static int compare_marks(const void *a, const void *b)
 {
-    size_t count = x->target_count + x->index_count;
-    for (size_t i = 0; i < count; i++) {
-        bool target = i < x->target_count;
-        size_t place = target ? i : i - x->target_count;
-        int64_t name = row_name(w, target ? x->targets[place] : x->indices[place].index);
-        sqlite3_stmt *row = w->seg.log_stmt[LOG_SCOPE_NAME];
-        if (!name)
-            return false;
-        db_bind(row, 1, scope);
-        db_bind(row, 2, target ? 0 : x->indices[place].concrete ? 2 : 1);
-        db_bind(row, 3, (int64_t)place);
-        db_bind(row, 4, name);
+    const struct mark *x = a, *y = b;
+    if (x->number != y->number)
+        return x->number < y->number ? -1 : 1;
+    return x->bucket < y->bucket ? -1 : x->bucket > y->bucket;
+}
+
+static bool store_name_marks(struct tape_writer *w)
+{
+    if (w->name_mark_count)
+        qsort(w->name_marks, w->name_mark_count, sizeof *w->name_marks, compare_marks);
+    sqlite3_stmt *row = w->seg.log_stmt[LOG_SEEK_NAME];
+    for (size_t i = 0; i < w->name_mark_count; i++) {
+        if (i && compare_marks(&w->name_marks[i - 1], &w->name_marks[i]) == 0)
+            continue;
+        db_bind(row, 1, w->name_marks[i].number);
+        db_bind(row, 2, (int64_t)w->name_marks[i].bucket);
         if (!writer_stored(w, db_run(row)))
             return false;
     }
+    w->name_mark_count = 0;
     return true;
 }
 
-static void add_json_item(struct buf *json, struct bytes text, bool first)
+static bool mark_name(struct tape_writer *w, int64_t name, uint64_t bucket)
 {
-    buf_add_text(json, first ? "[" : ",");
-    json_write_text(json, text);
+    struct mark *seen = &w->names_seen[name % NAMES_SEEN];
+    if (seen->number == name && seen->bucket == bucket)
+        return true;
+    if (w->name_mark_count == MARKS && !store_name_marks(w))
+        return false;
+    *seen = w->name_marks[w->name_mark_count++] = (struct mark){name, bucket};
+    return true;
 }
 
-static int64_t scope_number(struct tape_writer *w, const struct exchange *x)
+// Adds a name to w->list and marks that the exchange has it.
+static bool list_add(struct tape_writer *w, struct bytes name, bool negative, uint64_t id)
 {
-    sqlite3_stmt *row;
-    key_begin(w);
-    key_number(w, (int64_t)x->target_count);
-    for (size_t i = 0; i < x->target_count; i++)
-        key_text(w, x->targets[i]);
-    for (size_t i = 0; i < x->index_count; i++) {
-        key_text(w, x->indices[i].index);
-        key_number(w, x->indices[i].concrete);
-    }
-    int64_t number = key_end(w, &w->scopes, LOG_SCOPE, &row);
-    if (!row)
-        return number;
-    buf_clear(&w->json);
-    for (size_t i = 0; i < x->target_count; i++)
-        add_json_item(&w->json, x->targets[i], i == 0);
-    buf_add_text(&w->json, x->target_count ? "]" : "[]");
-    size_t targets = w->json.size;
-    for (size_t i = 0; i < x->index_count; i++)
-        add_json_item(&w->json, x->indices[i].index, i == 0);
-    buf_add_text(&w->json, x->index_count ? "]" : "[]");
-    if (w->json.failed)
-        return writer_fail(w);
-    db_bind_word(row, 2, bytes_of(w->json.at, targets));
-    db_bind_word(row, 3, bytes_from(buf_view(&w->json), targets));
-    number = store_fresh(w, row, number);
-    return number && store_scope_names(w, number, x) ? number : 0;
+    int64_t number = row_name(w, name);
+    if (!number || !mark_name(w, number, id >> FORMAT_BUCKET_SHIFT))
+        return false;
+    buf_format(&w->list, "%c%s%lld", w->list.size ? ',' : '[', negative ? "-" : "", (long long)number);
+    return true;
 }
+
+static int64_t list_row(struct tape_writer *w, int64_t number, bool fresh)
+{
+    sqlite3_stmt *row = fresh ? w->seg.log_stmt[LOG_LIST] : NULL;
+    if (row) {
+        db_bind(row, 1, number);
+        db_bind_word(row, 2, buf_view(&w->list));
+    }
+    return store_fresh(w, row, number);
+}
+
+// Number of the list of targets; 0: none. False: failed.
+static bool targets_number(struct tape_writer *w, const struct exchange *x, int64_t *number)
+{
+    bool fresh = false;
+    *number = 0;
+    buf_clear(&w->list);
+    for (size_t i = 0; i < x->target_count; i++)
+        if (!list_add(w, x->targets[i], false, x->id))
+            return false;
+    if (!x->target_count)
+        return true;
+    buf_add_byte(&w->list, ']');
+    *number = w->list.failed ? 0 : dict_number(&w->lists, buf_view(&w->list), &fresh);
+    if (!*number)
+        return writer_fail(w);
+    *number = list_row(w, *number, fresh);
+    return *number != 0;
+}
+
+// Binds the indices: nothing, the number of a list that was seen before, or the list itself. Answers of searches over many
+// indices name another set of them each time.
+static bool bind_indices(struct tape_writer *w, sqlite3_stmt *row, int at, const struct exchange *x)
+{
+    bool fresh = false;
+    sqlite3_bind_null(row, at);
+    if (!x->index_count)
+        return true;
+    buf_clear(&w->list);
+    for (size_t i = 0; i < x->index_count; i++)
+        if (!list_add(w, x->indices[i].index, !x->indices[i].concrete, x->id))
+            return false;
+    buf_add_byte(&w->list, ']');
+    int64_t number = w->list.failed ? -1 : dict_number_if_repeated(&w->lists, buf_view(&w->list), &fresh);
+    if (number < 0)
+        return writer_fail(w);
+    if (number && !list_row(w, number, fresh))
+        return false;
+    if (number)
+        db_bind(row, at, number);
+    else
+        db_bind_text(row, at, buf_view(&w->list));
+    return true;
+}
+
+// ---- calls -----------------------------------------------------------------------------------------------------------
 
 static int64_t path_number(struct tape_writer *w, struct format_path path)
 {
@@ -199,7 +246,7 @@ static int64_t tally_number(struct tape_writer *w, const struct exchange *x)
 static int64_t call_number(struct tape_writer *w, const struct exchange *x, struct format_path path)
 {
     int64_t parts[4];
-    if (!(parts[0] = who_number(w, x)) || !(parts[1] = shape_number(w, x)) || !(parts[2] = scope_number(w, x)) ||
+    if (!(parts[0] = who_number(w, x)) || !(parts[1] = shape_number(w, x)) || !targets_number(w, x, &parts[2]) ||
         !(parts[3] = path_number(w, path)))
         return 0;
     sqlite3_stmt *row;
@@ -377,7 +424,7 @@ static bool store_exchange(struct tape_writer *w, const struct exchange *x, int6
         return false;
     int64_t time_us = x->time_ns == WHEN_UNKNOWN ? w->seg.start_us : when_us(x->time_ns), t = time_us - w->seg.start_us;
     sqlite3_stmt *row = w->seg.log_stmt[LOG_X];
-    if (!bind_opaque_id(w, row, 8, x->opaque_id))
+    if (!bind_opaque_id(w, row, 8, x->opaque_id) || !bind_indices(w, row, 16, x))
         return false;
     db_bind(row, 1, (int64_t)x->id);
     db_bind(row, 2, t);
@@ -470,14 +517,6 @@ bool tape_write_exchange(struct tape_writer *w, const struct exchange *x, struct
 
 // ---- marks ----------------------------------------------------------------------------------------------------------
 
-static int compare_marks(const void *a, const void *b)
-{
-    const struct mark *x = a, *y = b;
-    if (x->call != y->call)
-        return x->call < y->call ? -1 : 1;
-    return x->bucket < y->bucket ? -1 : x->bucket > y->bucket;
-}
-
 static bool store_seek(struct tape_writer *w)
 {
     qsort(w->marks, w->mark_count, sizeof *w->marks, compare_marks);
@@ -485,7 +524,7 @@ static bool store_seek(struct tape_writer *w)
     for (size_t from = 0, to; from < w->mark_count; from = to) {
         for (to = from + 1; to < w->mark_count && compare_marks(&w->marks[from], &w->marks[to]) == 0; to++)
             ;
-        db_bind(row, 1, w->marks[from].call);
+        db_bind(row, 1, w->marks[from].number);
         db_bind(row, 2, (int64_t)w->marks[from].bucket);
         db_bind(row, 3, (int64_t)(to - from));
         if (!writer_stored(w, db_run(row)))
@@ -497,7 +536,7 @@ static bool store_seek(struct tape_writer *w)
 
 bool row_store_marks(struct tape_writer *w)
 {
-    if (!store_seek(w))
+    if (!store_seek(w) || !store_name_marks(w))
         return false;
     sqlite3_stmt *row = w->seg.log_stmt[LOG_BUCKET];
     for (size_t i = 0; i < w->span_count; i++) {
@@ -532,12 +571,13 @@ static void renew(struct nummap **m)
 
 void row_forget(struct tape_writer *w)
 {
-    struct dict *const dicts[] = {&w->names, &w->words, &w->ips, &w->whos, &w->shapes, &w->scopes, &w->paths, &w->tallies, &w->calls};
+    struct dict *const dicts[] = {&w->names, &w->words, &w->ips, &w->whos, &w->shapes, &w->lists, &w->paths, &w->tallies, &w->calls};
     for (size_t i = 0; i < sizeof dicts / sizeof *dicts; i++)
         dict_clear(dicts[i]);
     for (size_t i = 0; i < w->span_count; i++)
         nummap_drop(w->spans, w->span_list[i].bucket);
-    w->mark_count = w->span_count = 0;
+    w->mark_count = w->name_mark_count = w->span_count = 0;
+    memset(w->names_seen, 0, sizeof w->names_seen);
     w->client_seen.ip = 0;
     renew(&w->attempts);
     renew(&w->conns); // their rows belong to the segment that is gone

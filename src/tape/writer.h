@@ -16,14 +16,16 @@ enum {
     BUILDERS = 8,                       // blocks under construction: similar bodies meet in the same one
     OP_TEXT_BYTES_MAX = 1 << 20,
     MARKS = 1 << 15,
+    NAMES_SEEN = 1 << 10,
 };
 
 // Why nothing (or no body) is stored at the moment.
 enum trouble { TROUBLE_NONE, TROUBLE_FULL, TROUBLE_ERROR };
 
 enum log_statement {
-    LOG_NAME, LOG_WORD, LOG_IP, LOG_WHO, LOG_SHAPE, LOG_SCOPE, LOG_SCOPE_NAME, LOG_PATH, LOG_TALLY, LOG_CALL, LOG_CONN, LOG_X,
-    LOG_MORE, LOG_SPLIT, LOG_PART, LOG_LATE, LOG_SEEK, LOG_SEEK_CLIENT, LOG_BUCKET, LOG_OP_BLOCK, LOG_OP_NAME, LOG_LIFE,
+    LOG_NAME, LOG_WORD, LOG_IP, LOG_WHO, LOG_SHAPE, LOG_LIST, LOG_PATH, LOG_TALLY, LOG_CALL, LOG_CONN, LOG_X,
+    LOG_MORE, LOG_SPLIT, LOG_PART, LOG_LATE, LOG_SEEK, LOG_SEEK_CLIENT, LOG_SEEK_NAME, LOG_BUCKET, LOG_OP_BLOCK,
+    LOG_OP_NAME, LOG_OP_ALIAS, LOG_LIFE,
     LOG_RESOLUTION, LOG_GAP, LOG_ALERT, LOG_OPAQUE, LOG_CONNS, LOG_BEAT, LOG_SEGMENT, LOG_X_PLACES, LOG_PARTS_DROP, LOG_STATEMENTS
 };
 enum body_statement { BODY_BLOCK, BODY_STATEMENTS };
@@ -53,7 +55,7 @@ struct builder {
 };
 
 struct mark {
-    int64_t call;
+    int64_t number;
     uint64_t bucket;
 };
 
@@ -103,11 +105,11 @@ struct tape_writer {
     uint64_t lost_rows, lost_bodies, lost_body_bytes;
     uint32_t abandoned;          // segment to repair once the disk takes writes again
 
-    struct dict names, words, ips, whos, shapes, scopes, paths, tallies, calls;
+    struct dict names, words, ips, whos, shapes, lists, paths, tallies, calls;
     struct nummap *conns;        // serial -> client's port + 1, of connections that have a row in this segment
     struct nummap *attempts;     // exchanges stored before their answer
     struct nummap *op_owners;    // exchanges whose ops are stored and whose row is not yet
-    struct buf key, json, trace;
+    struct buf key, list;
 
     struct nummap *pending;      // id * 2 + side -> struct pending
     uint64_t pending_bytes;
@@ -121,8 +123,9 @@ struct tape_writer {
     int64_t op_block;
     struct buf op_data, op_filter;
 
-    struct mark marks[MARKS];
-    size_t mark_count;
+    struct mark marks[MARKS], name_marks[MARKS]; // call or name, and bucket
+    size_t mark_count, name_mark_count;
+    struct mark names_seen[NAMES_SEEN];          // marked a moment ago, by the name's low bits
     struct { int64_t ip; uint64_t bucket; } client_seen;
     struct nummap *spans;        // bucket -> place in span_list + 1
     struct span *span_list;
