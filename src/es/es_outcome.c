@@ -210,7 +210,7 @@ static void judge_answered(struct call *c)
 {
     struct exchange *x = &c->x;
     say_text(c, OUTCOME_OK, "");
-    if (x->status == 0 || x->status < 200)
+    if (x->status < 200 && x->status != 101)
         say_text(c, OUTCOME_UNKNOWN, "answer_lost");
     else if (x->status >= 400)
         say(c, OUTCOME_FAILED, refusal(c));
@@ -235,7 +235,7 @@ void es_outcome(struct call *c, const struct exchange_end *end)
     if (c->answered && !c->response_ended)
         es_answer_end(c, &(struct message_end){.time_ns = end->time_ns, .truncated = true, .wire_bytes = c->response.bytes});
     // An answer decides, however the connection ended.
-    if (c->answered && x->status >= 200) {
+    if (c->answered && (x->status >= 200 || x->status == 101)) {
         judge_answered(c);
     } else {
         say_text(c, fates[end->fate].outcome, fates[end->fate].reason);
