@@ -14,6 +14,7 @@
 
 struct seen {
     uint64_t id;
+    int64_t request_ns;
     bool request_ended, responded, response_ended, closed;
 };
 
@@ -66,6 +67,8 @@ static void *on_request(void *ctx, const struct request_head *head)
     line_end(t);
     struct seen *x = calloc(1, sizeof *x);
     x->id = ++t->next_id;
+    assert_true(head->time_ns >= t->request_ns); // the log lists a connection's requests by time
+    x->request_ns = t->request_ns = head->time_ns;
     t->requests_open++;
     assert_int_equal(head->client_side, t->options.server_first ? 1 : 0);
     buf_format(&t->trace, "%llu> ", (unsigned long long)x->id);
@@ -107,6 +110,7 @@ static void end(struct talk *t, struct seen *x, int way, const struct message_en
 {
     static const char *const codings[] = {"", " gzip", " deflate", " zstd", " other"};
     assert_false(x->closed);
+    assert_true(m->time_ns >= x->request_ns);
     line_end(t);
     buf_format(&t->trace, "%llu%c end %llu", (unsigned long long)x->id, "><"[way], (unsigned long long)m->wire_bytes);
     if (m->missing_bytes)
@@ -134,6 +138,7 @@ static void on_response(void *ctx, void *handle, const struct response_head *hea
     struct seen *x = handle;
     line_end(t);
     assert_false(x->responded || x->closed);
+    assert_true(head->time_ns >= x->request_ns);
     x->responded = true;
     buf_format(&t->trace, "%llu< %d", (unsigned long long)x->id, head->status);
     add_headers(t, head->headers, head->header_count);
@@ -280,6 +285,9 @@ static void play_step(struct talk *t, const struct stream_sink *to, void *state,
     switch (step->kind) {
     case STEP_DATA:
         send_cut(t, to, state, step, cutting);
+        break;
+    case STEP_BACK:
+        t->now_ns -= 10000000;
         break;
     case STEP_FILL:
         send_fill(t, to, state, step);

@@ -8,7 +8,7 @@
 #include "../../../src/base/mem.h"
 #include "../../../src/http/http.h"
 
-enum step_kind { STEP_DONE, STEP_DATA, STEP_LOSE, STEP_UNSEEN, STEP_ACK, STEP_END, STEP_CLOSE, STEP_ALONE, STEP_FILL };
+enum step_kind { STEP_DONE, STEP_DATA, STEP_LOSE, STEP_UNSEEN, STEP_ACK, STEP_END, STEP_CLOSE, STEP_BACK, STEP_FILL };
 
 struct step {
     enum step_kind kind;
@@ -32,6 +32,7 @@ struct step {
 #define RST_C {STEP_END, 0, NULL, 0, END_RST, 0}
 #define RST_S {STEP_END, 1, NULL, 0, END_RST, 0}
 #define CLOSE_AS(how) {STEP_CLOSE, 0, NULL, 0, how, 0}                    // the connection is over for another reason
+#define BACK {STEP_BACK, 0, NULL, 0, 0, 0}                                 // what follows is stamped earlier: packets were displaced
 #define FILL_C(n) {STEP_FILL, 0, NULL, n, 0, 0}                           // n bytes 'x', one segment per 64 KiB
 #define FILL_S(n) {STEP_FILL, 1, NULL, n, 0, 0}
 
@@ -51,7 +52,7 @@ struct talk {
     struct buf trace;
     uint64_t sent[2];   // by script side: 0 client, 1 server
     uint64_t shown[2];  // how far each was acknowledged
-    int64_t now_ns;
+    int64_t now_ns, request_ns; // the script's clock; when the newest request began
     void *last;         // exchange and direction of the last body piece: pieces are joined
     int last_way;
     bool last_raw;

@@ -268,6 +268,13 @@ static void two_hundred_pipelined_reads_keep_their_answers(void **state)
     buf_fini(&expected);
 }
 
+static void times_never_turn_back(void **state)
+{
+    (void)state;
+    const struct step steps[] = {C("GET /1 HTTP/1.1\r\n\r\n"), BACK, S(OK), C("PUT /2 HTTP/1.1\r\nContent-Length: 2\r\n\r\n"), BACK, C("{}"), S("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n"), BACK, S("ok"), FIN_C, BACK, FIN_S, {0}};
+    talk_check(steps, NULL, "1> GET /1\n1> end 0\n1< 200\n1< 'ok'\n1< end 2\n1. answered\n2> PUT /2\n2> '{}'\n2> end 2\n2< 200\n2< 'ok'\n2< end 2\n2. answered\n");
+}
+
 static void server_seen_first_is_no_client(void **state)
 {
     (void)state;
@@ -314,6 +321,7 @@ int main(void)
         cmocka_unit_test(broken_chunk_sizes_end_the_message_and_the_next_is_found),
         cmocka_unit_test(upgrade_offer_answered_in_http_goes_on),
         cmocka_unit_test(two_hundred_pipelined_reads_keep_their_answers),
+        cmocka_unit_test(times_never_turn_back),
         cmocka_unit_test(server_seen_first_is_no_client),
         cmocka_unit_test(request_cut_off_by_its_client_is_incomplete),
     };
