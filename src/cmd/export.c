@@ -129,6 +129,11 @@ static bool export_document(struct exporting *e, struct source *source, const st
     }
     if (!e->set->docs || a->kind == FOLD_DELETE)
         return true;
+    bool last = (doc->flags & PLAN_DOC_LAST) && doc->epoch >= plan_barrier_count(e->plan);
+    if (!last && (doc->flags & PLAN_DOC_LAST))
+        e->unknown++; // a by-query call behind it may have changed it
+    if (!last)
+        return true;
     if (a->kind == FOLD_FULL && !a->pipeline)
         return put_document(e, doc, a);
     e->unknown++;

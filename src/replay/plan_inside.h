@@ -11,6 +11,7 @@ struct plan_life {
     int64_t end_ns, end_until_ns; // the request that ended it and its answer; INT64_MAX: open
     uint64_t end_exchange;
     size_t end_tape;
+    int64_t born_ns;           // answer of the request that began it: what is asked later meets it
     bool born;                 // its beginning is on the tape: numbers start at 0
     bool end_seen;             // by a call; else concluded
     bool end_skipped;          // the call that ended it is left out

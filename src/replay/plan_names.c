@@ -127,18 +127,33 @@ static bool point_of_row(void *ctx, const struct tape_row *row)
     return false;
 }
 
+struct end_row {
+    struct plan_point *at;
+    bool write_of_documents; // the conclusion hangs on what followed, not on the call that did it
+};
+
+static bool end_of_row(void *ctx, const struct tape_row *row)
+{
+    static const char *const documents[] = {"bulk", "index", "create", "update", "delete"};
+    struct end_row *e = ctx;
+    for (size_t i = 0; i < sizeof documents / sizeof *documents; i++)
+        e->write_of_documents |= bytes_equal_text(row->x.api, documents[i]);
+    return point_of_row(e->at, row);
+}
+
 static void life_end(struct plan *p, struct plan_life *life, const struct life_event *e)
 {
     struct plan_point at = {.tape = e->tape, .id = e->exchange, .time_ns = e->time_ns, .answered_ns = e->time_ns};
+    struct end_row row = {.at = &at};
     struct fault ignored = {0};
     if (e->exchange)
-        tape_get(p->set.tape, e->tape, e->exchange, point_of_row, &at, &ignored);
+        tape_get(p->set.tape, e->tape, e->exchange, end_of_row, &row, &ignored);
     life->ended = true;
     life->end_ns = at.time_ns;
     life->end_until_ns = at.answered_ns > at.time_ns ? at.answered_ns : at.time_ns;
     life->end_exchange = e->exchange;
     life->end_tape = e->tape;
-    life->end_seen = !e->born && e->seen;
+    life->end_seen = !e->born && (e->seen || (e->exchange && !row.write_of_documents));
     life->end_skipped = plan_is_skipped(p, e->tape, e->exchange);
 }
 
@@ -162,15 +177,21 @@ static bool apply_life_event(struct plan *p, const struct life_event *e)
             return true;
         }
         life_end(p, last, e); // it must have died unseen
-    } else if (!last && !e->seen) {
+    } else if (!last && e->seen) { // made by a call, and perhaps anew
         if (!(last = life_add(n, PLAN_LIFE_FIRST)))
             return false;
         life_end(p, last, e);
     }
     last = life_add(n, e->time_ns);
-    if (last)
-        last->born = true;
-    return last != NULL;
+    if (!last)
+        return false;
+    struct plan_point at = {.time_ns = e->time_ns, .answered_ns = e->time_ns};
+    struct fault ignored = {0};
+    if (e->exchange)
+        tape_get(p->set.tape, e->tape, e->exchange, point_of_row, &at, &ignored);
+    last->born = true;
+    last->born_ns = at.answered_ns;
+    return true;
 }
 
 static bool load_lives(struct plan *p, struct fault *fault)
@@ -466,7 +487,9 @@ size_t plan_names_life(struct plan *p, int name, const struct op *op, int shard,
         const struct plan_life *l = &n->lives[life];
         if (done_ns < l->end_ns)
             break;                                              // surely before the end
-        if (time_ns > l->end_until_ns + 10 * WHEN_NS_PER_S || op->seq_no < 0) {
+        // From the answer of the deletion, or of the call that began the next life, on: surely behind the end.
+        bool answered = l->end_until_ns > l->end_ns && time_ns > l->end_until_ns;
+        if (answered || time_ns > l[1].born_ns || op->seq_no < 0 || op->result == OP_NOOP) {
             if (op->seq_no < 0 && time_ns < l->end_ns && (answered_ns == WHEN_UNKNOWN || op->version > 1))
                 break;
             life++;
