@@ -34,6 +34,8 @@ static int64_t done_at(const struct op_rec *r)
 
 static bool surely_before(const struct op_rec *a, const struct op_rec *b)
 {
+    if (a->exchange == b->exchange && a->tape == b->tape) // items of one bulk meet a shard in their order
+        return a->item < b->item;
     return a->life != b->life ? a->life < b->life : done_at(a) < b->time_ns;
 }
 
@@ -168,17 +170,23 @@ static void witness_chain(struct group *g)
     struct plan *p = g->p;
     const struct op_rec *last = NULL;
     bool whole = true, any = false;
+    int64_t between = 0; // writes whose versions nobody told
     for (size_t i = 0; i < g->count; i++) {
         const struct op_rec *r = g->ops[i];
-        if (!took_effect(r) || r->version < 0)
+        if (!took_effect(r))
             continue;
+        if (r->version < 0) {
+            between++;
+            continue;
+        }
         if (last && last->life == r->life && !(r->op_flags & OP_EXTERNAL)) {
             any = true;
             bool restart = r->result == OP_CREATED && r->version == 1 && (last->result == OP_DELETED || last->result == OP_NOT_FOUND);
             restart |= r->result == OP_NOT_FOUND && r->version == 1;
-            whole &= restart || r->version == last->version + 1;
+            whole &= restart || r->version == last->version + 1 + between;
         }
         last = r;
+        between = 0;
     }
     if (any && last)
         for (size_t n = 0; n < p->name_count; n++)
