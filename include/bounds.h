@@ -1,5 +1,7 @@
 // Every limit of the product, with its reason and what the user sees when it is reached.
 #pragma once
+#include <stddef.h>
+#include <stdint.h>
 
 // http.max_content_length of the cluster is 100 MiB by default and can be raised; a body past this is cut and flagged.
 #define BOUND_BODY_BYTES_MAX (UINT64_C(1) << 32)
@@ -18,3 +20,9 @@
 #define BOUND_CONNECTIONS 65536
 // JSON nesting that readers follow; Elasticsearch's own limit for mappings is 20 and for parsing 1000.
 #define BOUND_JSON_DEPTH 1000
+// Unfinished heads and undecided message starts, all connections together; past it a head is cut and flagged, and what
+// follows it is told as GAP_UNPARSED.
+#define BOUND_HELD_ALL_BYTES ((size_t)64 << 20)
+// Requests waiting for their answers, on one connection and in all; past it the oldest is closed as FATE_ANSWER_LOST and counted.
+#define BOUND_WAITING_CONN 4096
+#define BOUND_WAITING_ALL 262144

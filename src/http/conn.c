@@ -8,6 +8,7 @@
 // 4. The sink hears nothing of a connection without roles, except gaps of wire and what else it proves to be.
 #include "conn.h"
 
+#include "../../include/bounds.h"
 #include "../base/mem.h"
 
 struct conn_state *conn_open(struct http *h, const struct conn *conn)
@@ -21,6 +22,11 @@ struct conn_state *conn_open(struct http *h, const struct conn *conn)
     for (int i = 0; i < 2; i++)
         side_init(&c->side[i], i, conn->syn[i] && !conn->midstream);
     return c;
+}
+
+static int64_t later(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
 }
 
 static struct side *client_side(struct conn_state *c)
@@ -39,7 +45,7 @@ static void close_exchange(struct conn_state *c, struct pending *p, enum exchang
 {
     struct message_sink *sink = &c->http->sink;
     if (!p->phantom)
-        sink->close(sink->ctx, p->handle, &(struct exchange_end){fate, time_ns});
+        sink->close(sink->ctx, p->handle, &(struct exchange_end){fate, later(time_ns, p->time_ns)});
     pair_remove(&c->queue, p);
     c->http->waiting--;
 }
@@ -77,7 +83,7 @@ static void pass_unseen(struct conn_state *c, const struct pending *newest)
 // Past the limits the oldest that waits is given up.
 static void pass_oldest(struct conn_state *c)
 {
-    if (c->queue.waiting <= PAIR_WAITING_MAX && (c->http->waiting <= PAIR_WAITING_ALL_MAX || c->queue.waiting < 2))
+    if (c->queue.waiting <= BOUND_WAITING_CONN && (c->http->waiting <= BOUND_WAITING_ALL || c->queue.waiting < 2))
         return;
     struct pending *p = c->queue.first;
     while (p && (p->open || p->answer != ANSWER_NONE))
@@ -164,11 +170,6 @@ void conn_opaque(struct conn_state *c, enum opaque_kind kind, int64_t time_ns)
 }
 
 // ---- heads ----------------------------------------------------------------------------------------------------------
-
-static int64_t later(int64_t a, int64_t b)
-{
-    return a > b ? a : b;
-}
 
 static void begin_message(struct side *s, const struct side_place *place, struct pending *of, enum body_coding coding)
 {

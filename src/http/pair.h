@@ -3,11 +3,6 @@
 #include "../../include/message.h"
 #include "body.h"
 
-// Requests waiting for their answers on one connection; past it the oldest is closed as lost and counted.
-#define PAIR_WAITING_MAX 4096
-// And on all connections together.
-#define PAIR_WAITING_ALL_MAX 262144
-
 enum pair_answer { ANSWER_NONE, ANSWER_OPEN, ANSWER_ENDED };
 enum pair_method { METHOD_OTHER, METHOD_HEAD, METHOD_CONNECT };
 

@@ -164,6 +164,22 @@ static bool line_fits(struct side *s, struct bytes head)
     return s->found != HEAD_REQUEST || start_line_fits(bytes_of(head.at, (size_t)(lf - head.at)), s->wants == HEAD_REQUEST ? s->care : START_CAREFUL);
 }
 
+static enum head_state cut_state(enum finish how)
+{
+    return how == FINISH_LEFT ? HEAD_CUT_LEFT : how == FINISH_OPEN ? HEAD_CUT_OPEN : HEAD_CUT;
+}
+
+// Tells what there is of an unfinished head, or skips it when that is too little.
+static void cut_head(struct conn_state *c, struct side *s, struct bytes head, enum finish how, int64_t time_ns)
+{
+    bool known = s->line_checked || s->found == HEAD_RESPONSE || start_of_request(head, START_CAREFUL) == START_YES;
+    s->mode = SIDE_RESYNC;
+    if (!known || conn_head(c, s, &s->held_place, head, cut_state(how)).kind == FRAMING_REFUSED)
+        side_skip(c, s, &s->held_place, head.size);
+    else
+        conn_finish(c, s, how, s->held_place.offset + head.size, time_ns);
+}
+
 // The head lies whole in this piece, or its beginning does.
 static size_t head_in_place(struct conn_state *c, struct side *s, struct bytes rest, int64_t time_ns)
 {
@@ -180,10 +196,8 @@ static size_t head_in_place(struct conn_state *c, struct side *s, struct bytes r
     }
     size_t n = rest.size < BOUND_HEAD_BYTES_MAX ? rest.size : BOUND_HEAD_BYTES_MAX;
     s->scanned = scanned < n ? scanned : n;
-    if (!side_hold(c, s, rest.at, n)) {
-        side_skip(c, s, &s->held_place, n);
-        s->mode = SIDE_RESYNC;
-    }
+    if (!side_hold(c, s, rest.at, n))
+        cut_head(c, s, bytes_of(rest.at, n), FINISH_OPEN, time_ns);
     return n;
 }
 
@@ -221,8 +235,7 @@ size_t seek_head(struct conn_state *c, struct side *s, const struct side_place *
     n = n < HEAD_SLICE ? n : HEAD_SLICE;
     n = n < rest.size ? n : rest.size;
     if (!side_hold(c, s, rest.at, n)) {
-        side_skip_held(c, s);
-        s->mode = SIDE_RESYNC;
+        seek_cut_head(c, s, FINISH_OPEN, at->time_ns);
         return 0;
     }
     if (!line_fits(s, buf_view(&s->held))) {
@@ -256,23 +269,8 @@ size_t seek_overlong(struct conn_state *c, struct side *s, const struct side_pla
     return rest.size;
 }
 
-static enum head_state cut_state(enum finish how)
-{
-    return how == FINISH_LEFT ? HEAD_CUT_LEFT : how == FINISH_OPEN ? HEAD_CUT_OPEN : HEAD_CUT;
-}
-
-// Tells what there is of an unfinished head.
 void seek_cut_head(struct conn_state *c, struct side *s, enum finish how, int64_t time_ns)
 {
-    struct bytes head = buf_view(&s->held);
-    bool known = s->line_checked || s->found == HEAD_RESPONSE || start_of_request(head, START_CAREFUL) == START_YES;
-    if (!known || conn_head(c, s, &s->held_place, head, cut_state(how)).kind == FRAMING_REFUSED) {
-        side_skip_held(c, s);
-        s->mode = SIDE_RESYNC;
-        return;
-    }
-    uint64_t end = s->held_place.offset + head.size;
+    cut_head(c, s, buf_view(&s->held), how, time_ns);
     side_clear_held(c, s);
-    s->mode = SIDE_RESYNC;
-    conn_finish(c, s, how, end, time_ns);
 }

@@ -6,11 +6,10 @@
 // 4. `held` is used by one state at a time: an undecided start (at most START_BYTES_MAX), or an unfinished head.
 #include "side.h"
 
+#include "../../include/bounds.h"
 #include "conn.h"
 #include "seek.h"
 
-// All unfinished heads and undecided starts together; past it they are skipped (told as GAP_UNPARSED).
-#define BOUND_HELD_ALL_BYTES ((size_t)64 << 20)
 enum { HELD_KEPT = 1024 };
 
 void side_init(struct side *s, int index, bool from_beginning)

@@ -125,6 +125,127 @@ static void requests_without_answers_are_bounded(void **state)
     buf_fini(&request);
 }
 
+// ---- many connections -----------------------------------------------------------------------------------------------
+
+struct crowd {
+    uint64_t requests, cut, open, lost;
+};
+
+static void *crowd_request(void *ctx, const struct request_head *head)
+{
+    struct crowd *w = ctx;
+    w->requests++;
+    w->open++;
+    w->cut += head->head_truncated;
+    return ctx;
+}
+
+static void crowd_body(void *ctx, void *handle, const struct body_piece *piece)
+{
+    (void)ctx, (void)handle, (void)piece;
+}
+
+static void crowd_end(void *ctx, void *handle, const struct message_end *end)
+{
+    (void)ctx, (void)handle, (void)end;
+}
+
+static void crowd_response(void *ctx, void *handle, const struct response_head *head)
+{
+    (void)ctx, (void)handle, (void)head;
+}
+
+static void crowd_close(void *ctx, void *handle, const struct exchange_end *end)
+{
+    struct crowd *w = ctx;
+    (void)handle;
+    w->open--;
+    w->lost += end->fate == FATE_ANSWER_LOST;
+}
+
+static void crowd_gap(void *ctx, const struct conn *conn, const struct stream_gap *gap)
+{
+    (void)ctx, (void)conn, (void)gap;
+}
+
+static void crowd_opaque(void *ctx, const struct conn *conn, enum opaque_kind kind, int64_t time_ns)
+{
+    (void)ctx, (void)conn, (void)kind, (void)time_ns;
+}
+
+static void crowd_conn_close(void *ctx, const struct conn *conn, int client_side, enum stream_end how, int64_t time_ns)
+{
+    (void)ctx, (void)conn, (void)client_side, (void)how, (void)time_ns;
+}
+
+static const struct message_sink crowd_sink = {NULL, crowd_request, crowd_body, crowd_end, crowd_response, crowd_body, crowd_end, crowd_close, crowd_gap, crowd_opaque, crowd_conn_close};
+
+enum { CROWD = 400 };
+
+// Sends the same bytes on every connection, closes all of them, then sends them on one more.
+static void crowd_plays(struct crowd *w, struct bytes bytes, struct http_stats *stats, uint64_t *open_before_close)
+{
+    struct message_sink sink = crowd_sink;
+    sink.ctx = w;
+    struct http *h = http_open(&sink);
+    const struct stream_sink *to = http_sink(h);
+    static struct conn conns[CROWD + 1];
+    void *states[CROWD + 1];
+    struct stream_piece piece = {.bytes = bytes, .segment_start = true, .ack_known = true};
+    for (int i = 0; i < CROWD; i++) {
+        conns[i] = (struct conn){.serial = (uint64_t)i, .seen = {true, true}, .syn = {true, true}};
+        states[i] = to->open(to->ctx, &conns[i]);
+        to->data(to->ctx, states[i], &piece);
+    }
+    *open_before_close = w->open;
+    for (int i = 0; i < CROWD; i++)
+        to->close(to->ctx, states[i], END_INPUT, 0);
+    http_stats(h, stats);
+    conns[CROWD] = conns[0];
+    states[CROWD] = to->open(to->ctx, &conns[CROWD]);
+    to->data(to->ctx, states[CROWD], &piece);
+    struct http_stats again;
+    http_stats(h, &again);
+    assert_int_equal(again.evicted, stats->evicted); // what was let go can be used again
+    to->close(to->ctx, states[CROWD], END_INPUT, 0);
+    http_close(h);
+    assert_int_equal(w->open, 0);
+}
+
+static void unfinished_heads_of_many_connections_are_bounded(void **state)
+{
+    (void)state;
+    struct buf head = {0};
+    buf_add_text(&head, "GET /1 HTTP/1.1\r\nX: ");
+    while (head.size < BOUND_HEAD_BYTES_MAX - 1)
+        buf_add_byte(&head, 'x');
+    struct crowd w = {0};
+    struct http_stats stats;
+    uint64_t open;
+    crowd_plays(&w, buf_view(&head), &stats, &open);
+    assert_int_equal(w.requests, CROWD + 1); // none is lost
+    assert_int_equal(w.cut, CROWD + 1);
+    assert_in_range(open, CROWD - (BOUND_HELD_ALL_BYTES / BOUND_HEAD_BYTES_MAX) - 1, CROWD - 1); // those past the limit were told at once
+    assert_int_equal(stats.evicted, open);
+    buf_fini(&head);
+}
+
+static void waiting_requests_of_many_connections_are_bounded(void **state)
+{
+    (void)state;
+    struct buf asked = {0};
+    for (int i = 0; i < 1000; i++)
+        buf_add_text(&asked, "GET /1 HTTP/1.1\r\n\r\n");
+    struct crowd w = {0};
+    struct http_stats stats;
+    uint64_t open;
+    crowd_plays(&w, buf_view(&asked), &stats, &open);
+    assert_int_equal(w.requests, (CROWD + 1) * 1000);
+    assert_in_range(open, BOUND_WAITING_ALL, BOUND_WAITING_ALL + CROWD);
+    assert_int_equal(stats.evicted, CROWD * 1000 - open);
+    buf_fini(&asked);
+}
+
 // Every allocation fails once: nothing crashes, every handle is closed (the trace asserts it).
 static void memory_that_runs_out_loses_no_handle(void **state)
 {
@@ -151,6 +272,8 @@ int main(void)
         cmocka_unit_test(large_bodies_are_counted_to_the_byte),
         cmocka_unit_test(body_past_the_limit_is_cut_and_flagged),
         cmocka_unit_test(requests_without_answers_are_bounded),
+        cmocka_unit_test(unfinished_heads_of_many_connections_are_bounded),
+        cmocka_unit_test(waiting_requests_of_many_connections_are_bounded),
         cmocka_unit_test(memory_that_runs_out_loses_no_handle),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
