@@ -82,6 +82,9 @@ void es_answer_open(struct call *c, const struct response_head *head)
     if (c->bulk && bulk_total(c->bulk)->redacted)
         b->mode = REDACT_STRICT;
     b->watched = (c->route.flags & ROUTE_BULK) && (!c->bulk || bulk_total(c->bulk)->holes || bulk_total(c->bulk)->malformed || c->request.broken);
+    // Answers to reads of all indices may hold documents of a security index.
+    if (b->keep && (c->route.flags & ROUTE_HITS) && b->decodable)
+        b->watched = b->watch.quoted = true;
     // A refusal may quote what it refuses: documents of a security index, a URL with a secret in it.
     if (b->mode == REDACT_NONE && c->target_redacted && head->status >= 400)
         b->mode = REDACT_TREE;

@@ -133,11 +133,12 @@ static void count_by_query(struct call *c)
 static void count_asked_index(struct call *c)
 {
     struct exchange *x = &c->x;
-    if (x->index_count || x->docs <= 0 || c->targets.count != 1 || c->targets.wildcard)
+    bool reindex = c->route.api == API_REINDEX && c->targets.count > 1; // named last: where the documents go
+    if (x->index_count || x->docs <= 0 || (c->targets.count != 1 && !reindex) || (c->targets.wildcard && !reindex))
         return;
     struct exchange_index *row = &c->noted[0];
     if (!c->noted_count)
-        *row = (struct exchange_index){.index = c->targets.at[0]};
+        *row = (struct exchange_index){.index = c->targets.at[c->targets.count - 1]};
     row->ok = (uint32_t)(x->docs_ok > 0 ? x->docs_ok : 0);
     row->failed = (uint32_t)(x->docs_failed > 0 ? x->docs_failed : 0);
     row->deleted = (uint32_t)(x->docs_deleted > 0 ? x->docs_deleted : 0);

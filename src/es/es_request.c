@@ -246,6 +246,8 @@ static void note_hole(struct call *c, const struct body_piece *piece)
     b->missing = true;
     if (c->bulk)
         bulk_hole(c->bulk, piece->hole_bytes);
+    if (c->bulk && c->answers) // a streaming bulk: answers come while the request does
+        op_join_positions_unsure(c->join);
     if (b->mode == REDACT_NONE)
         es_body_hole(c, BODY_REQUEST, piece);
 }

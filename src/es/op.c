@@ -17,9 +17,11 @@ struct op_join {
     uint64_t exchange;
     struct op_join_hooks hooks;
     struct opqueue asks, answers;
-    bool unsure, holed;
+    bool unsure, holed, too_many_runs;
+    uint64_t joined;         // items joined while both sides were sure
+    uint64_t first_run, answer_runs[BULK_RUNS_MAX]; // answers kept before the first hole, and behind each
+    size_t answer_run_count;
     uint32_t next_item;
-    uint64_t left_out;       // items that were answered though the request's side was not held
     struct op *batch;        // made with the first op: waiting exchanges hold none
     size_t batched, batch_room;
     struct arena arena;      // strings of the batch
@@ -292,10 +294,13 @@ void op_join_answer(struct op_join *j, const struct op_answer *answer)
 {
     struct op_ask ask;
     if (j->unsure) {
-        if (!opqueue_push_answer(&j->answers, answer))
-            j->left_out++;
+        bool kept = opqueue_push_answer(&j->answers, answer);
+        if (kept && j->answer_run_count)
+            j->answer_runs[j->answer_run_count - 1]++;
+        j->too_many_runs |= !kept;
         return;
     }
+    j->joined++;
     bool held = opqueue_pop_ask(&j->asks, &ask);
     join(j, held ? &ask : NULL, answer);
 }
@@ -327,44 +332,122 @@ static void join_missing(struct op_join *j, uint64_t count)
         join(j, NULL, &answer);
 }
 
-// The request has holes, the answer is whole: its first run counts from the front, its last from the back; what lies between
-// is answered only.
+// Whether an answer speaks of this item, as far as ids tell. Ids that the cluster chose are in no request.
+static bool same_item(const struct op_ask *ask, const struct op_answer *answer)
+{
+    return ask->id.size && ask->kind == answer->kind && bytes_equal(ask->id, answer->id);
+}
+
+static void skip_asks(struct op_join *j, uint64_t count)
+{
+    struct op_ask ignored;
+    for (uint64_t i = 0; i < count && opqueue_pop_ask(&j->asks, &ignored); i++)
+        ;
+}
+
+// A run of items between two holes of the request: its place is where an answer has the id of its first item. At most `slack`
+// answers belong to items that are missing before it. Returns how many are left over for later.
+static uint64_t join_middle_run(struct op_join *j, uint64_t items, uint64_t slack)
+{
+    struct op_ask ask;
+    struct op_answer answer;
+    if (!items || !opqueue_pop_ask(&j->asks, &ask))
+        return slack;
+    for (uint64_t skipped = 0; ask.id.size && skipped <= slack && opqueue_pop_answer(&j->answers, &answer); skipped++) {
+        if (same_item(&ask, &answer)) {
+            join(j, &ask, &answer);
+            join_run(j, items - 1);
+            return slack - skipped;
+        }
+        join(j, NULL, &answer);
+        if (skipped == slack) { // not found: the run's items are told from their answers alone
+            skip_asks(j, items - 1);
+            return items - 1;
+        }
+    }
+    skip_asks(j, items - 1);
+    return slack + items;
+}
+
+// The request has holes, the answer is whole: its first run counts from the front, its last from the back, what lies between
+// is found by ids; an item that is missing is known from its answer only.
 static void join_holed_request(struct op_join *j, const struct op_end *end)
 {
     const struct bulk_totals *t = end->request;
-    uint64_t answers = j->answers.count, first = t->runs[0].items, last = t->run_count > 1 ? t->runs[t->run_count - 1].items : 0;
-    if (first + last > answers) { // a document was taken for an action: only the front is sure
-        last = 0;
-        first = first < answers ? first : answers;
+    uint64_t asks = j->asks.count, answers = j->answers.count, first = t->runs[0].items;
+    first = first > j->joined ? first - j->joined : 0;
+    if (asks > answers) { // a document was taken for an action: only the front is sure
+        join_run(j, first < answers ? first : answers);
+        skip_asks(j, UINT64_MAX);
+        join_missing(j, UINT64_MAX);
+        return;
     }
+    uint64_t slack = answers - asks;
     join_run(j, first);
-    join_missing(j, answers - first - last);
-    uint64_t skip = j->asks.count - last;
-    struct op_ask ask;
-    for (uint64_t i = 0; i < skip; i++)
-        opqueue_pop_ask(&j->asks, &ask);
-    join_run(j, last);
+    for (size_t i = 1; i < t->run_count; i++) {
+        if (i + 1 < t->run_count) {
+            slack = join_middle_run(j, t->runs[i].items, slack);
+        } else {
+            join_missing(j, slack);
+            join_run(j, t->runs[i].items);
+        }
+    }
+    join_missing(j, UINT64_MAX);
 }
 
 void op_join_answer_hole(struct op_join *j)
 {
-    // Between two holes nothing tells the place: only the run behind the last one can be counted from the end.
-    struct op_answer ignored;
-    if (j->holed || !j->unsure)
-        while (opqueue_pop_answer(&j->answers, &ignored))
-            ;
+    // The item that was under way is lost; the next run of answers begins.
+    if (j->holed && j->answer_run_count && j->answer_runs[j->answer_run_count - 1] == 0)
+        return;
+    if (j->answer_run_count < BULK_RUNS_MAX)
+        j->answer_runs[j->answer_run_count++] = 0;
+    else
+        j->too_many_runs = true;
+    if (j->unsure && !j->holed) // kept since the beginning: they are the first run
+        j->first_run = j->answers.count;
     j->unsure = j->holed = true;
+}
+
+// A run of answers between two holes: its place is where an item of the request has the id of its first answer.
+static uint64_t join_middle_answers(struct op_join *j, uint64_t count, uint64_t slack, const struct op_rest *lost)
+{
+    struct op_ask ask;
+    struct op_answer answer;
+    if (!count || !opqueue_pop_answer(&j->answers, &answer))
+        return slack;
+    for (uint64_t skipped = 0; skipped <= slack && opqueue_pop_ask(&j->asks, &ask); skipped++) {
+        if (same_item(&ask, &answer)) {
+            join(j, &ask, &answer);
+            join_run(j, count - 1);
+            return slack - skipped;
+        }
+        emit_unanswered(j, &ask, lost);
+        if (skipped == slack)
+            break;
+    }
+    for (uint64_t i = 1; i < count && opqueue_pop_answer(&j->answers, &answer); i++)
+        ;
+    return count - 1;
 }
 
 // The answer has holes, the request is whole: what was answered behind the last hole belongs to the last items.
 static void join_holed_answer(struct op_join *j, const struct op_end *end)
 {
-    uint64_t asks = j->asks.count, answers = j->answers.count;
-    if (answers > asks || end->request->unheld)
-        return;
     static const struct op_rest lost = {.result = OP_UNKNOWN};
-    rest_of_asks(j, asks - answers, &lost);
-    join_run(j, answers);
+    uint64_t asks = j->asks.count, answers = j->answers.count;
+    if (answers > asks || end->request->unheld || j->too_many_runs)
+        return;
+    uint64_t slack = asks - answers;
+    join_run(j, j->first_run);
+    for (size_t i = 0; i < j->answer_run_count; i++) {
+        if (i + 1 < j->answer_run_count) {
+            slack = join_middle_answers(j, j->answer_runs[i], slack, &lost);
+        } else {
+            rest_of_asks(j, slack, &lost);
+            join_run(j, j->answer_runs[i]);
+        }
+    }
 }
 
 void op_join_finish(struct op_join *j, const struct op_end *end)

@@ -44,6 +44,7 @@ bool redact_name_is_secret(struct bytes name); // of a member or parameter
 struct redact_watch {
     uint8_t tail[32];
     size_t tail_size;
+    bool quoted; // only where the name begins a JSON string
     bool seen;
 };
 bool redact_watch(struct redact_watch *w, struct bytes bytes);

@@ -250,6 +250,70 @@ static void hole_in_an_answer_loses_only_what_it_covers(void **state)
     probe_close(p);
 }
 
+// Twelve items with ids of their own; pieces of the request or the answer are cut out around every third.
+static void several_holes_are_bridged_by_ids(void **state)
+{
+    (void)state;
+    struct buf request = {0}, answer = {0};
+    size_t lines[13], items[13];
+    buf_add_text(&answer, "{\"took\":1,\"errors\":false,\"items\":[");
+    for (int i = 0; i < 12; i++) {
+        lines[i] = request.size;
+        buf_format(&request, "{\"index\":{\"_index\":\"a\",\"_id\":\"n%d\"}}\n{\"number\":%d}\n", i, i);
+        items[i] = answer.size;
+        buf_format(&answer, "%s{\"index\":{\"_index\":\"a\",\"_id\":\"n%d\",\"_version\":1,\"result\":\"created\",\"_seq_no\":%d,\"_primary_term\":1,\"status\":201}}", i ? "," : "", i, 100 + i);
+    }
+    lines[12] = request.size;
+    buf_add_text(&answer, "]}");
+    for (int side = 0; side < 2; side++) {
+        struct probe *p = probe_open();
+        void *handle = probe_request(p, (struct probe_ask){"POST", "/_bulk", .unfinished = true});
+        struct bytes body = buf_view(&request);
+        for (int i = 0; i < 12; i += 4) { // items 2, 6 and 10 have a hole in the request
+            struct bytes part = bytes_of(body.at + lines[i], lines[i + 4] - lines[i]);
+            size_t hole = lines[i + 2] - lines[i] + 8;
+            p->in->request_body(p->in->ctx, handle, &(struct body_piece){.bytes = bytes_of(part.at, side ? part.size : hole)});
+            if (side)
+                continue;
+            p->in->request_body(p->in->ctx, handle, &(struct body_piece){.hole_bytes = 8});
+            p->in->request_body(p->in->ctx, handle, &(struct body_piece){.bytes = bytes_from(part, hole + 8)});
+        }
+        p->in->request_end(p->in->ctx, handle, &(struct message_end){.complete = true, .wire_bytes = body.size, .missing_bytes = side ? 0 : 24});
+        p->in->response(p->in->ctx, handle, &(struct response_head){.status = 200});
+        struct bytes told = buf_view(&answer);
+        size_t from = 0;
+        for (int i = 2; side && i < 12; i += 4) {
+            size_t hole = items[i] + 12;
+            p->in->response_body(p->in->ctx, handle, &(struct body_piece){.bytes = bytes_of(told.at + from, hole - from)});
+            p->in->response_body(p->in->ctx, handle, &(struct body_piece){.hole_bytes = 30});
+            from = hole + 30;
+        }
+        p->in->response_body(p->in->ctx, handle, &(struct body_piece){.bytes = bytes_from(told, from)});
+        p->in->response_end(p->in->ctx, handle, &(struct message_end){.complete = true, .wire_bytes = told.size, .missing_bytes = side ? 90 : 0});
+        p->in->close(p->in->ctx, handle, &(struct exchange_end){.fate = FATE_ANSWERED});
+        assert_int_equal(p->op_count, 12);
+        for (int i = 0; i < 12; i++) {
+            char id[8];
+            snprintf(id, sizeof id, "n%d", i);
+            struct op *op = op_at(p, (size_t)i);
+            assert_int_equal(op->item, i);
+            assert_text(p, op->id, id);
+            bool torn = i % 4 == 2;
+            if (!side) {
+                assert_true(op->seq_no == 100 + i && op->result == OP_CREATED);
+                assert_int_equal((op->flags & OP_HOLE) != 0, torn);
+                assert_true(torn || op->action_at == lines[i]);
+            } else {
+                assert_int_equal(op->result, torn ? OP_UNKNOWN : OP_CREATED);
+                assert_true(torn || op->seq_no == 100 + i);
+            }
+        }
+        probe_close(p);
+    }
+    buf_fini(&request);
+    buf_fini(&answer);
+}
+
 static void answer_cut_off_leaves_the_rest_unknown(void **state)
 {
     (void)state;
@@ -409,6 +473,7 @@ int main(void)
         cmocka_unit_test(missing_answers_have_a_word_each),
         cmocka_unit_test(hole_in_a_request_keeps_what_stands_around_it),
         cmocka_unit_test(hole_in_an_answer_loses_only_what_it_covers),
+        cmocka_unit_test(several_holes_are_bridged_by_ids),
         cmocka_unit_test(answer_cut_off_leaves_the_rest_unknown),
         cmocka_unit_test(by_query_has_counts_and_no_ops),
         cmocka_unit_test(bodies_are_kept_as_asked),

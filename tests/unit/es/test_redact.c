@@ -133,6 +133,7 @@ static const struct form forms[] = {
     {"POST", "/_bulk", "{\"index\":{\"_index\":\".kibana_security_session_1\",\"_id\":\"1\"}}\n{\"a\":\"MARK\"}\n{\"index\":{\"_index\":\"c\",\"_id\":\"2\"}}\n{\"a\":1}\n",
      "{\"errors\":true,\"items\":[{\"index\":{\"_index\":\".kibana_security_session_1\",\"_id\":\"1\",\"status\":400,\"error\":{\"type\":\"m\",\"reason\":\"value MARK\"}}},{\"index\":{\"_index\":\"c\",\"_id\":\"2\",\"status\":201}}]}", 200},
     {"POST", "/.security/_bulk", "{\"index\":{}}\n{\"a\":\"MARK\"}\n", "{\"errors\":false,\"items\":[]}", 200},
+    {"GET", "/_search", NULL, "{\"took\":1,\"hits\":{\"hits\":[{\"_index\":\"c\",\"_source\":{\"a\":\".security is fine\"}},{\"_index\" : \".security-7\",\"_source\":{\"password\":\"MARK\"}}]}}", 200},
     // refusals that echo
     {"PUT", "/_security/user/bob", "{\"password\":\"MARK\"", "{\"error\":{\"type\":\"x_content_parse_exception\",\"reason\":\"[1:2] failed near MARK\",\"caused_by\":{\"type\":\"t\",\"reason\":\"MARK\"}},\"status\":400}", 400},
     // broken ones: dropped whole
