@@ -20,9 +20,10 @@ bool rules_add_builtin(struct rules *r, struct fault *fault);
 bool rules_add(struct rules *r, const char *path, rules_finding_fn *finding, void *ctx, struct fault *fault);
 bool rules_add_text(struct rules *r, const char *file, struct bytes text, rules_finding_fn *finding, void *ctx, struct fault *fault);
 bool rules_disable(struct rules *r, const char *id_or_name_pattern);
+bool rules_only(struct rules *r, const char *id_or_name_pattern, bool first); // leaves on what this names (first: and nothing else)
 bool rules_seal(struct rules *r, rules_finding_fn *finding, void *ctx, struct fault *fault); // resolves correlations, builds the index by api, verb and field
 size_t rules_count(const struct rules *r);
-struct rule_view { const char *id, *name, *title, *description, *level, *file, *status; const char *const *tags; size_t tag_count; int line; bool correlation, enabled, refused, builtin; struct bytes source; };
+struct rule_view { const char *id, *name, *title, *description, *level, *file, *status; const char *const *tags; size_t tag_count; int line; bool correlation, enabled, refused, builtin, alone; struct bytes source; }; // alone: raises alerts itself, not only counted by others
 bool rules_view(const struct rules *r, size_t which, struct rule_view *view);
 void rules_close(struct rules *r);
 

@@ -453,6 +453,19 @@ bool rules_disable(struct rules *r, const char *pattern)
     return any;
 }
 
+bool rules_only(struct rules *r, const char *pattern, bool first)
+{
+    bool any = false;
+    for (size_t i = 0; i < r->all.count; i++) {
+        struct rule *rule = r->all.at[i];
+        struct bytes p = bytes_of_text(pattern);
+        bool named = (rule->id && glob_match(p, bytes_of_text(rule->id))) || (rule->name && glob_match(p, bytes_of_text(rule->name)));
+        rule->enabled = named || (rule->enabled && !first);
+        any |= named && !rule->refused;
+    }
+    return any;
+}
+
 // ---- sealing ----------------------------------------------------------------------------------------------------------
 
 static void compile_filter(struct loader *l, struct rule *filter)
@@ -575,7 +588,7 @@ bool rules_view(const struct rules *r, size_t which, struct rule_view *view)
         .id = rule->id ? rule->id : "", .name = rule->name ? rule->name : rule->id ? rule->id : rule->title, .title = rule->title,
         .description = rule->description ? rule->description : "", .level = rule->level_name, .file = rule->file,
         .status = rule->status ? rule->status : "", .tags = rule->tags, .tag_count = rule->tag_count, .line = rule->line,
-        .correlation = rule->is_correlation, .enabled = rule->enabled && !rule->refused, .refused = rule->refused, .builtin = rule->builtin,
+        .correlation = rule->is_correlation, .enabled = rule->enabled && !rule->refused, .refused = rule->refused, .builtin = rule->builtin, .alone = !rule->silent && rule->enabled && !rule->refused && !rule->is_filter,
         .source = rule->source,
     };
     return true;
