@@ -37,7 +37,7 @@ struct walk {
     struct segment segment[SEGMENTS_MAX];
     unsigned count;
     enum mode mode;
-    uint8_t version;
+    uint8_t version; // one bit; all of them for walk_reach
 };
 
 static uint16_t literal_find(struct bytes text)
@@ -152,6 +152,25 @@ static const struct route_row *walk_find(struct walk *w, uint8_t verb)
     return NULL;
 }
 
+// In which versions some template fits the path and has the verb, however its turn comes: all others need no walk.
+static unsigned walk_reach(const struct walk *w, unsigned node, unsigned at, uint8_t verb)
+{
+    const struct node_row *n = &node_rows[node];
+    unsigned versions = 0;
+    if (at == w->count) {
+        for (unsigned i = 0; i < n->route_count; i++)
+            if (route_rows[n->first_route + i].verb == verb)
+                versions |= route_rows[n->first_route + i].versions;
+        return versions;
+    }
+    unsigned child = node_child(w, node, w->segment[at].literal);
+    if (child)
+        versions = walk_reach(w, child, at + 1, verb);
+    if (n->wildcard && n->wildcard != child)
+        versions |= walk_reach(w, n->wildcard, at + 1, verb);
+    return versions;
+}
+
 static int verb_number(struct bytes verb)
 {
     static const char *const names[] = {"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"};
@@ -193,16 +212,22 @@ bool route_find(struct bytes verb, struct bytes path, unsigned versions, struct 
     w.count = 0;
     if (number < 0 || !walk_cut(&w, path))
         return false;
-    bool guess = (versions & (versions - 1)) != 0;
+    bool guess = (versions & (versions - 1)) != 0, reached = false;
+    unsigned asked = versions;
     for (size_t i = 0; i < sizeof order; i++) {
         if (!(versions & order[i]))
             continue;
         w.version = order[i];
         const struct route_row *r = walk_find(&w, (uint8_t)number);
+        if (!r && guess && !reached) {
+            w.version = ROUTE_ANY;
+            versions &= walk_reach(&w, 0, 0, (uint8_t)number);
+            reached = true;
+        }
         if (!r)
             continue;
         match_fill(match, &w, r);
-        match->versions &= versions;
+        match->versions &= asked;
         if (!guess || match_is_plausible(match))
             return true;
         *match = (struct route_match){.api = API_NONE};
