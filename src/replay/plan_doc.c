@@ -148,6 +148,31 @@ static void take_hole_verdicts(struct group *g)
     }
 }
 
+// A filtered answer hides the version, but its neighbours' chain leaves room for one only.
+static void infer_versions(struct group *g)
+{
+    for (size_t i = 0; i < g->count; i++) {
+        if (!took_effect(g->ops[i]) || g->ops[i]->version >= 0)
+            continue;
+        size_t prev = i, next = i, hidden = 0;
+        while (prev > 0 && !(took_effect(g->ops[prev - 1]) && g->ops[prev - 1]->version >= 0))
+            prev--;
+        for (; next < g->count && !(took_effect(g->ops[next]) && g->ops[next]->version >= 0); next++)
+            hidden += took_effect(g->ops[next]);
+        if (!prev || g->ops[prev - 1]->life != g->ops[i]->life)
+            continue;
+        int64_t from = g->ops[prev - 1]->version;
+        bool closed = next < g->count && g->ops[next]->life == g->ops[i]->life && !(g->ops[next]->op_flags & OP_EXTERNAL);
+        bool sure = closed ? g->ops[next]->version == from + (int64_t)hidden + 1 : g->ops[i]->result != OP_ACCEPTED || g->ops[i]->kind != OP_UPDATE;
+        if (closed && g->ops[next]->version == from + 1 && g->ops[i]->result == OP_ACCEPTED && g->ops[i]->kind == OP_UPDATE) {
+            g->ops[i]->result = OP_NOOP; // no room for it: it changed nothing
+            continue;
+        }
+        if (sure && !(g->ops[i]->op_flags & OP_EXTERNAL))
+            g->ops[i]->version = from + 1;
+    }
+}
+
 // Everything before a held operation is held: applying it again would revert the document (trap 2).
 static void spread_held(struct group *g)
 {
@@ -432,6 +457,12 @@ static bool reduce_group(struct group *g)
         }
         if (r->result == OP_UNKNOWN && !unknown_op(&x, r, &flags))
             continue;
+        if ((r->marks & REC_UNSURE) && (r->op_flags & OP_SCRIPTED) && r->seq_no < 0 && r->version < 0) {
+            x.count->unknown++; // neither number nor version: whether the copy holds it cannot be told, and twice would be wrong
+            plan_note_add(p, PLAN_NOTE_UNKNOWN, r, "a script while the snapshot was taken, its answer filtered: whether the copy holds it is not known");
+            if (p->set.unknown != PLAN_UNKNOWN_APPLY)
+                continue;
+        }
         bool ok = r->result == OP_FAILED ? refused_op(&x, r) : accepted_op(&x, r, flags);
         if (!ok)
             return fault_memory(p->fault);
@@ -449,6 +480,7 @@ static bool finish_group(struct group *g)
         return fault_memory(g->p->fault);
     drop_copies(g);
     plan_judge_versions(g->ops, g->count);
+    infer_versions(g);
     spread_held(g);
     witness_chain(g);
     g->step_count = 0;

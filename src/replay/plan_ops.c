@@ -81,7 +81,7 @@ static enum held held_by_seam(const struct plan *p, const struct plan_name *n, c
     if (t->answered_ns != WHEN_UNKNOWN && t->answered_ns < seam->time_ns)
         return HELD_YES;
     // While the snapshot was being taken: the documents are compared by version.
-    return seam->end_ns != WHEN_UNKNOWN && t->time_ns <= seam->end_ns && t->op.version >= 0 ? HELD_UNSURE : HELD_NO;
+    return seam->end_ns != WHEN_UNKNOWN && t->time_ns <= seam->end_ns ? HELD_UNSURE : HELD_NO;
 }
 
 static struct route_index route_of(const struct plan *p, const struct plan_name *n, size_t life, uint32_t slot)
