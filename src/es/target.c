@@ -129,12 +129,11 @@ static bool name_is_target(enum api api)
     }
 }
 
-// A part named like an index that is none: nodes.stats' metric lists and such have other names, these do not.
 static bool part_is_target(const struct route_match *m, const char *name)
 {
     if (strcmp(name, "name") == 0)
         return name_is_target(m->api);
-    if (m->api == API_NODES_STATS || m->api == API_INDICES_STATS ? strcmp(name, "index") != 0 : false)
+    if (m->api == API_CLUSTER_INFO) // its {target} is a kind of statistics
         return false;
     for (size_t i = 0; i < sizeof index_parts / sizeof *index_parts; i++)
         if (strcmp(name, index_parts[i]) == 0)

@@ -144,7 +144,7 @@ def settle_names(table):
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--cache", default=os.path.join(HERE, "cache"))
+    parser.add_argument("--cache", default=os.path.join(HERE, "../../build/routes-cache"))
     parser.add_argument("--out", default=os.path.join(HERE, "../../src/es/routes.tsv"))
     args = parser.parse_args()
     os.makedirs(args.cache, exist_ok=True)

@@ -21,6 +21,7 @@ static const struct example examples[] = {
     {"GET", "/_search", NULL, ""},
     {"GET", "/_cat/indices/a,b", NULL, "a | b"},
     {"GET", "/_nodes/stats/indices/docs", NULL, ""},
+    {"GET", "/_info/http", NULL, ""},
     {"PUT", "/a/_alias/x", NULL, "a | x"},
     {"PUT", "/_data_stream/s", NULL, "s"},
     {"PUT", "/_index_template/t", "{\"index_patterns\":[\"a-*\",\"b-*\"]}", "a-* | b-*"},
