@@ -466,7 +466,8 @@ void correlator_feed_one(struct correlator *c, const struct feed *feed, struct e
 void correlator_feed(struct correlator *c, const struct rule *rule, struct event *e)
 {
     for (size_t i = 0; i < rule->feed_count; i++)
-        correlator_feed_one(c, &rule->feeds[i], e);
+        if (rule->feeds[i].correlation->needed)
+            correlator_feed_one(c, &rule->feeds[i], e);
 }
 
 void correlator_tick(struct correlator *c, int64_t now_ns)

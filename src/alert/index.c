@@ -117,7 +117,7 @@ void index_build(struct rules *r)
     arena_init(&scratch, 0);
     for (size_t i = 0; i < r->all.count; i++, arena_reset(&scratch)) {
         struct rule *rule = r->all.at[i];
-        if (rule->refused || !rule->expr || rule->is_filter || (!rule->enabled && !rule->feed_count))
+        if (rule->refused || !rule->expr || rule->is_filter || !rule->needed)
             continue;
         struct key_set s = keys_of(&scratch, rule->expr);
         bool ok = true;

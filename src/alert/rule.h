@@ -52,6 +52,7 @@ struct rule {
     bool silent;           // feeds correlations only
     bool sees_own;         // names the field `own`
     bool sealed;
+    bool needed;           // it alerts, or a correlation that is needed counts it
     struct yaml *doc;
     struct expr *expr;
     struct correlation *correlation;

@@ -555,6 +555,22 @@ static void compile_all(struct loader *l, bool correlations, bool filters)
     }
 }
 
+// Correlations may be chained: until nothing changes.
+static void mark_needed(struct rules *r)
+{
+    for (bool changed = true; changed;) {
+        changed = false;
+        for (size_t i = 0; i < r->all.count; i++) {
+            struct rule *rule = r->all.at[i];
+            bool needed = !rule->refused && rule->enabled && !rule->silent;
+            for (size_t f = 0; f < rule->feed_count && !needed; f++)
+                needed = rule->feeds[f].correlation->needed;
+            changed |= needed && !rule->needed;
+            rule->needed |= needed;
+        }
+    }
+}
+
 bool rules_seal(struct rules *r, rules_finding_fn *finding, void *ctx, struct fault *fault)
 {
     struct loader l = {.rules = r, .finding = finding, .ctx = ctx};
@@ -570,6 +586,7 @@ bool rules_seal(struct rules *r, rules_finding_fn *finding, void *ctx, struct fa
             generate &= strcmp(rule->tags[t], "estape.counted") != 0; // made to be counted, whatever a correlation asks for
         rule->silent = !generate;
     }
+    mark_needed(r);
     index_build(r);
     return !r->memory_out || fault_memory(fault);
 }

@@ -24,9 +24,10 @@ static bool add_one(struct rules *r, const char *path, struct told *told, struct
     return rules_add(r, path, print_finding, told, fault);
 }
 
-struct rules *alerts_load_rules(const struct option_list *paths, const struct option_list *off, bool notes, size_t *refused, struct fault *fault)
+struct rules *alerts_load_rules(const struct rules_wanted *wanted, size_t *refused, struct fault *fault)
 {
-    struct told told = {.notes = notes};
+    const struct option_list *paths = &wanted->paths, *off = &wanted->off, *only = &wanted->only;
+    struct told told = {.notes = wanted->notes};
     struct rules *r = rules_open();
     bool ok = r || fault_memory(fault);
     *refused = 0;
@@ -42,6 +43,8 @@ struct rules *alerts_load_rules(const struct option_list *paths, const struct op
     for (size_t i = 0; ok && i < off->count; i++)
         if (!rules_disable(r, off->at[i]))
             diag_warn("--rule-off %s: no rule has this name or id", off->at[i]);
+    for (size_t i = 0; ok && i < only->count; i++)
+        ok = rules_only(r, only->at[i], i == 0) || fault_user(fault, "%s is no file, and no rule has this name or id", only->at[i]);
     ok = ok && rules_seal(r, print_finding, &told, fault);
     *refused = told.errors;
     if (ok)

@@ -5,8 +5,12 @@
 #include "../base/option.h"
 
 // Loads --rules (files, directories, "builtin", "none"; nothing: the built-in pack), switches --rule-off off and seals.
-// Findings are printed as warnings and counted (notes only if `notes`). "none" gives NULL with no fault.
-struct rules *alerts_load_rules(const struct option_list *paths, const struct option_list *off, bool notes, size_t *refused, struct fault *fault);
+// Errors are printed as warnings and counted, notes only if asked for. "none" gives NULL with no fault.
+struct rules_wanted {
+    struct option_list paths, off, only; // only: names or ids, nothing else is left on
+    bool notes;
+};
+struct rules *alerts_load_rules(const struct rules_wanted *wanted, size_t *refused, struct fault *fault);
 
 struct alert_sinks {
     struct sink_settings *at;

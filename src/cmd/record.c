@@ -340,7 +340,7 @@ static bool start_alerts(const struct record_settings *s, struct made *m, struct
 {
     struct becoming becoming = {s, m};
     size_t refused = 0;
-    m->rules = alerts_load_rules(&s->rules, &s->rules_off, false, &refused, fault);
+    m->rules = alerts_load_rules(&(struct rules_wanted){.paths = s->rules, .off = s->rules_off}, &refused, fault);
     if ((!m->rules && fault->kind) || !alerts_load_sinks(&s->sinks, &m->sinks, fault))
         return false;
     m->settings.rules = m->rules;

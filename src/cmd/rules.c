@@ -139,8 +139,7 @@ static bool check_rules(const struct rules_settings *s, int count, char **paths,
 static struct rules *load(const struct rules_settings *s, struct fault *fault)
 {
     size_t refused;
-    const struct option_list none = {0};
-    struct rules *r = alerts_load_rules(&s->paths, &none, false, &refused, fault);
+    struct rules *r = alerts_load_rules(&(struct rules_wanted){.paths = s->paths}, &refused, fault);
     if (!r && !fault->kind)
         fault_user(fault, "--rules none: there is nothing to look at");
     return r;
@@ -149,26 +148,18 @@ static struct rules *load(const struct rules_settings *s, struct fault *fault)
 // The rules of `test`: files and directories as they are; names pick from --rules.
 static struct rules *load_named(const struct rules_settings *s, int count, char **operands, struct fault *fault)
 {
-    struct option_list paths = {0}, none = {0};
-    const char *at[64];
+    const char *at[64], *named[64];
+    struct rules_wanted wanted = {.paths = {.at = at}, .only = {.at = named}};
     size_t refused;
-    bool names = false;
-    for (int i = 0; i < count && paths.count < 64; i++) {
-        if (access(operands[i], F_OK) == 0 || strcmp(operands[i], "builtin") == 0)
-            at[paths.count++] = operands[i];
-        else
-            names = true;
+    for (int i = 0; i < count && i < 64; i++) {
+        struct option_list *list = access(operands[i], F_OK) == 0 || strcmp(operands[i], "builtin") == 0 ? &wanted.paths : &wanted.only;
+        list->at[list->count++] = operands[i];
     }
-    paths.at = at;
-    if (!names)
-        return paths.count ? alerts_load_rules(&paths, &none, false, &refused, fault) : load(s, fault);
-    struct rules *r = load(s, fault);
-    for (int i = 0; r && i < count; i++)
-        if (!rules_only(r, operands[i], i == 0)) {
-            fault_user(fault, "%s is no file, and no rule has this name or id", operands[i]);
-            rules_close(r);
-            r = NULL;
-        }
+    if (!wanted.paths.count)
+        wanted.paths = s->paths;
+    struct rules *r = alerts_load_rules(&wanted, &refused, fault);
+    if (!r && !fault->kind)
+        fault_user(fault, "--rules none: there is nothing to test");
     return r;
 }
 

@@ -116,7 +116,6 @@ static bool see_row(void *ctx, const struct tape_row *row)
 static void print_rule(struct backtest *b, struct out *out, const struct rule_view *v, size_t which)
 {
     struct alert_rule_stats stats;
-    char span[40];
     union map_value *found = map_find(b->fired, bytes_of_text(v->name));
     const struct fired *f = found ? found->ptr : NULL;
     alert_rule_stats(b->alerter, which, &stats);
@@ -132,8 +131,8 @@ static void print_rule(struct backtest *b, struct out *out, const struct rule_vi
     }
     if (!stats.matched && !f)
         return;
-    buf_format(&out->text, "%-13s %-28s matched %llu, %s %llu, in %s", v->level, v->name, (unsigned long long)stats.matched,
-               v->alone ? "alerts" : "counted by others; alerts", (unsigned long long)(f ? f->count : 0), clock_format_span(stats.spent_ns, span, sizeof span));
+    buf_format(&out->text, "%-13s %-28s matched %llu, %s %llu, in %.3f ms", v->level, v->name, (unsigned long long)stats.matched,
+               v->alone ? "alerts" : "counted by others; alerts", (unsigned long long)(f ? f->count : 0), (double)stats.spent_ns / 1e6);
     for (size_t i = 0; f && i < f->example_count; i++)
         buf_format(&out->text, "%s%llu", i ? " " : "; exchanges ", (unsigned long long)f->examples[i]);
     buf_add_text(&out->text, f && f->count > f->example_count && f->example_count ? " ...\n" : "\n");
@@ -146,7 +145,7 @@ static void print_result(struct backtest *b, struct rules *r, struct out *out, i
     size_t ran = 0;
     for (size_t i = 0; rules_view(r, i, &v); i++) {
         ran += !v.refused && v.enabled;
-        if (!v.refused)
+        if (!v.refused && (v.enabled || (b->settings->all && !b->settings->json)))
             print_rule(b, out, &v, i);
     }
     if (b->settings->json)
