@@ -30,6 +30,7 @@ struct bulk {
     enum bulk_guard guard; // of the item under way
     bool source_began;
     struct bulk_peek peek;
+    struct buf script;     // first bytes of an update's document line
     struct buf guarded;    // the index that guard_known speaks of
     enum bulk_guard guard_known;
     struct bulk_totals totals;
@@ -63,6 +64,7 @@ void bulk_close(struct bulk *b)
     buf_fini(&b->line);
     buf_fini(&b->names);
     buf_fini(&b->guarded);
+    buf_fini(&b->script);
     mem_free(b);
 }
 
@@ -366,6 +368,14 @@ static void take_line(struct bulk *b, struct bytes line, uint64_t line_at)
         stop(b);
 }
 
+static void peek_source(struct bulk *b, struct bytes bytes)
+{
+    size_t room = BULK_SCRIPT_MAX - b->script.size;
+    bulk_peek_feed(&b->peek, bytes);
+    if (bytes.size && b->hooks.script)
+        buf_add(&b->script, bytes.at, bytes.size < room ? bytes.size : room);
+}
+
 static void source_part(struct bulk *b, const uint8_t *from, const uint8_t *to, bool ends)
 {
     const char *marker = b->guard == BULK_REDACT ? redacted_source : excluded_source;
@@ -379,13 +389,16 @@ static void source_part(struct bulk *b, const uint8_t *from, const uint8_t *to, 
         }
     }
     if (b->item.kind == OP_UPDATE)
-        bulk_peek_feed(&b->peek, bytes_of(from, (size_t)(to - from)));
+        peek_source(b, bytes_of(from, (size_t)(to - from)));
     if (b->guard == BULK_KEEP)
         pass(b, from, to);
     if (!ends)
         return;
     b->item.source_bytes = b->at_out - b->item.source_at;
     b->item.flags |= b->peek.flags;
+    if ((b->item.flags & OP_SCRIPTED) && b->script.size)
+        b->hooks.script(b->hooks.ctx, buf_view(&b->script));
+    buf_clear(&b->script);
 }
 
 // Source bytes up to the newline or the end of the piece.

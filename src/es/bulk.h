@@ -7,6 +7,7 @@
 #include "opqueue.h"
 
 #define BULK_LINE_MAX (256 * 1024) // of an action line; the cluster's ids are at most 512 bytes
+#define BULK_SCRIPT_MAX 4096           // of an update's document line, looked at for what its script does
 #define BULK_RUNS_MAX 32           // stretches of items between holes; behind the last nothing is taken apart any more
 
 // What the URL says for items that do not say it themselves.
@@ -23,6 +24,8 @@ struct bulk_hooks {
     enum bulk_guard (*guard)(void *ctx, struct bytes index);
     // The body as it may be stored: in order, cut anywhere. Offsets of items count these bytes.
     void (*out)(void *ctx, struct bytes bytes);
+    // The document line of an update with a script, its first BULK_SCRIPT_MAX bytes. May be NULL.
+    void (*script)(void *ctx, struct bytes source);
     // Bytes that belong to no item that could be read (behind a malformed line): the receiver decides.
     void (*unread)(void *ctx, struct bytes bytes);
     // That many bytes stay away: behind a hole, nobody knows to which index they belong.

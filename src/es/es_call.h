@@ -78,6 +78,7 @@ struct call {
     struct target_list targets;
     struct redact_plan plan;
     bool security, excluded, target_redacted, attempted, write_verb;
+    unsigned danger_seen;
     bool request_complete, request_ended, response_ended, response_ended_whole;
     struct exchange_index noted[16]; // concrete indices that the answer named
     size_t noted_count;

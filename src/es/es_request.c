@@ -88,6 +88,13 @@ static void bulk_out(void *ctx, struct bytes bytes)
     es_body_emit(ctx, BODY_REQUEST, bytes);
 }
 
+static void bulk_script(void *ctx, struct bytes source)
+{
+    struct call *c = ctx;
+    if (danger_script_deletes(source))
+        c->danger_seen |= DANGER_SEEN_SCRIPT_DELETE;
+}
+
 static void bulk_unread(void *ctx, struct bytes bytes)
 {
     es_body_emit_unread(ctx, BODY_REQUEST, &(struct body_piece){.bytes = bytes});
@@ -123,7 +130,7 @@ static void open_ops(struct call *c)
         .index = part(c, "index"), .type = part(c, "type"), .routing = path_query_value(&c->query, "routing"),
         .pipeline = path_query_value(&c->query, "pipeline"), .require_alias = path_query_true(&c->query, "require_alias", false),
     };
-    struct bulk_hooks bulk_hooks = {c, guard_index, bulk_out, bulk_unread, bulk_withheld};
+    struct bulk_hooks bulk_hooks = {c, guard_index, bulk_out, bulk_script, bulk_unread, bulk_withheld};
     c->bulk = bulk_open(&defaults, &bulk_hooks, op_join_asks(c->join));
 }
 
@@ -338,7 +345,7 @@ static void read_body(struct call *c)
         es_learn_request(c, tree, text);
     struct danger_input in = {.route = &c->route, .query = &c->query, .body = tree, .body_unread = unread && (b->whole.size || b->over || b->broken),
                               .targets = &c->targets,
-                              .seen = c->bulk && bulk_total(c->bulk)->scripted ? DANGER_SEEN_SCRIPT : 0};
+                              .seen = c->danger_seen | (c->bulk && bulk_total(c->bulk)->scripted ? (unsigned)DANGER_SEEN_SCRIPT : 0)};
     struct danger danger = danger_of(&in);
     if (danger.id && danger.level >= DANGER_MEDIUM) {
         c->x.danger = bytes_of_text(danger.id);

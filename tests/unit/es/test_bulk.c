@@ -45,7 +45,7 @@ struct taken {
 
 static void take(struct taken *t, const char *body, size_t cut)
 {
-    struct bulk_hooks hooks = {&t->sink, guard, out, out, withheld};
+    struct bulk_hooks hooks = {&t->sink, guard, out, NULL, out, withheld};
     struct bulk_defaults defaults = {.index = bytes_of_text("idx")};
     t->budget.max_bytes = 1 << 20;
     opqueue_init(&t->items, &t->budget);
@@ -146,7 +146,7 @@ static void bulk_hole_keeps_items_before_and_after_it(void **state)
 {
     (void)state;
     struct taken t = {0};
-    struct bulk_hooks hooks = {&t.sink, guard, out, out, withheld};
+    struct bulk_hooks hooks = {&t.sink, guard, out, NULL, out, withheld};
     t.budget.max_bytes = 1 << 20;
     opqueue_init(&t.items, &t.budget);
     t.bulk = bulk_open(&(struct bulk_defaults){.index = bytes_of_text("i")}, &hooks, &t.items);
@@ -191,7 +191,7 @@ static void bulk_beyond_the_budget_is_counted_and_the_rest_still_held(void **sta
 {
     (void)state;
     struct taken t = {0};
-    struct bulk_hooks hooks = {&t.sink, guard, out, out, withheld};
+    struct bulk_hooks hooks = {&t.sink, guard, out, NULL, out, withheld};
     t.budget.max_bytes = 64 * 1024;
     opqueue_init(&t.items, &t.budget);
     t.bulk = bulk_open(&(struct bulk_defaults){.index = bytes_of_text("i")}, &hooks, &t.items);

@@ -182,6 +182,20 @@ static void bulk_refused_as_a_whole_fails_every_item(void **state)
     probe_close(p);
 }
 
+static void bulk_that_deletes_by_script_is_dangerous(void **state)
+{
+    (void)state;
+    for (size_t cut = 0; cut < 40; cut += 13) {
+        struct probe *p = probe_open();
+        p->cut = cut;
+        probe_lose(p, probe_request(p, (struct probe_ask){"POST", "/_bulk", .body = "{\"update\":{\"_index\":\"a\",\"_id\":\"1\"}}\n{\"script\":{\"source\":\"ctx.op = 'delete'\"}}\n"}), FATE_CLIENT_LEFT);
+        assert_text(p, p->rows[0].attempt.danger, "docs.script");
+        probe_lose(p, probe_request(p, (struct probe_ask){"POST", "/_bulk", .body = "{\"update\":{\"_index\":\"a\",\"_id\":\"1\"}}\n{\"script\":{\"source\":\"ctx._source.n++\"}}\n"}), FATE_CLIENT_LEFT);
+        assert_text(p, p->rows[1].x.danger, "");
+        probe_close(p);
+    }
+}
+
 static void missing_answers_have_a_word_each(void **state)
 {
     (void)state;
@@ -470,6 +484,7 @@ int main(void)
         cmocka_unit_test(bulk_is_joined_item_by_item_however_it_is_cut),
         cmocka_unit_test(filtered_bulk_answers_are_read_for_what_they_say),
         cmocka_unit_test(bulk_refused_as_a_whole_fails_every_item),
+        cmocka_unit_test(bulk_that_deletes_by_script_is_dangerous),
         cmocka_unit_test(missing_answers_have_a_word_each),
         cmocka_unit_test(hole_in_a_request_keeps_what_stands_around_it),
         cmocka_unit_test(hole_in_an_answer_loses_only_what_it_covers),
