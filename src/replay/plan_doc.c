@@ -457,7 +457,7 @@ static bool reduce_group(struct group *g)
         }
         if (r->result == OP_UNKNOWN && !unknown_op(&x, r, &flags))
             continue;
-        if ((r->marks & REC_UNSURE) && (r->op_flags & OP_SCRIPTED) && r->seq_no < 0 && r->version < 0) {
+        if ((r->marks & REC_UNSURE) && (r->op_flags & OP_SCRIPTED) && took_effect(r) && r->seq_no < 0 && r->version < 0) {
             x.count->unknown++; // neither number nor version: whether the copy holds it cannot be told, and twice would be wrong
             plan_note_add(p, PLAN_NOTE_UNKNOWN, r, "a script while the snapshot was taken, its answer filtered: whether the copy holds it is not known");
             if (p->set.unknown != PLAN_UNKNOWN_APPLY)
