@@ -315,8 +315,9 @@ static void mark_stuck(struct flow *f, const int64_t before[2], int64_t now_ns)
     for (int side = 0; side < 2; side++) {
         struct half *h = &f->half[side];
         bool stuck = is_stuck(h);
+        // A hole is as old as the segment above it.
         if (stuck && (!h->stuck || h->next != before[side]))
-            h->stuck_ns = now_ns;
+            h->stuck_ns = h->head ? least(h->head->time_ns, now_ns) : now_ns;
         h->stuck = stuck;
     }
 }
@@ -326,9 +327,10 @@ static void pump(struct streams *s, struct flow *f, int64_t now_ns)
     int64_t before[2] = {f->half[0].next, f->half[1].next};
     bool moved;
     do {
-        do
-            moved = pump_side(s, f, 0) | pump_side(s, f, 1);
-        while (moved);
+        do {
+            moved = pump_side(s, f, 0);
+            moved |= pump_side(s, f, 1);
+        } while (moved);
         // Holes first: what fills one may be what a piece waits for.
         moved = decide_hole(s, f, 0, now_ns) || decide_hole(s, f, 1, now_ns) || decide_piece(s, f, 0, now_ns) || decide_piece(s, f, 1, now_ns);
     } while (moved);
@@ -580,28 +582,54 @@ static int next_to_flush(struct flow *f)
     return a->arrival <= b->arrival ? 0 : 1;
 }
 
+// A hole that was acknowledged, though not long ago, is lost now.
+static bool flush_claimed(struct streams *s, struct flow *f, int side)
+{
+    struct half *h = &f->half[side];
+    if (!can_decide(f, side) || head_is_next(h))
+        return false;
+    int64_t end = claim_final(f, side);
+    if (h->fin)
+        end = least(end, h->fin_at);
+    if (h->head)
+        end = least(end, h->head->at);
+    bool maybe_fin = end == h->next + 1 && !h->head && !h->fin && !other_waits(f, side);
+    if (end <= h->next || maybe_fin)
+        return false;
+    give_gap(s, f, side, end, GAP_LOST);
+    return true;
+}
+
+static void flush_one(struct streams *s, struct flow *f, int side, enum gap_cause cause)
+{
+    struct half *h = &f->half[side];
+    struct held *p = h->head;
+    // Far beyond anything the other side acknowledged: not part of the conversation.
+    bool stray = p->at > h->next + FLOW_JUMP_MAX / 16 && h->claim < p->at && f->conn.seen[!side];
+    if (h->ended || stray || (h->fin && p->at >= h->fin_at)) {
+        s->stats->evicted_bytes += stray ? p->size_bytes : 0;
+        held_drop(&s->held, h, p);
+        return;
+    }
+    if (p->at > h->next)
+        give_gap(s, f, side, p->at, cause);
+    give_head(s, f, side);
+}
+
 static void flush(struct streams *s, struct flow *f, enum gap_cause cause)
 {
-    for (int side; (side = next_to_flush(f)) >= 0;) {
-        struct half *h = &f->half[side];
-        struct held *p = h->head;
-        // Far beyond anything the other side acknowledged: not part of the conversation.
-        bool stray = p->at > h->next + FLOW_JUMP_MAX / 16 && h->claim < p->at && f->conn.seen[!side];
-        if (h->ended || stray || (h->fin && p->at >= h->fin_at)) {
-            s->stats->evicted_bytes += stray ? p->size_bytes : 0;
-            held_drop(&s->held, h, p);
+    for (int side;;) {
+        if (pump_side(s, f, 0) || pump_side(s, f, 1) || flush_claimed(s, f, 0) || flush_claimed(s, f, 1))
             continue;
-        }
-        if (p->at > h->next)
-            give_gap(s, f, side, p->at, h->claim >= p->at ? GAP_LOST : cause);
-        give_head(s, f, side);
+        side = next_to_flush(f);
+        if (side < 0)
+            break;
+        flush_one(s, f, side, cause);
     }
     for (int side = 0; side < 2; side++) {
         struct half *h = &f->half[side];
-        int64_t end = h->fin ? h->fin_at : claim_final(f, side);
-        bool maybe_fin = !h->fin && end == h->next + 1;
-        if (!h->ended && h->known && f->conn.seen[side] && end > h->next && !maybe_fin)
-            give_gap(s, f, side, end, GAP_LOST);
+        if (can_decide(f, side) && h->fin && h->fin_at > h->next)
+            give_gap(s, f, side, h->fin_at, cause);
     }
 }
 
@@ -613,9 +641,12 @@ void stream_close(struct streams *s, struct flow *f, enum stream_end how, int64_
     if (f->joining && !silent)
         end_join(s, f);
     f->closed = true;
-    f->closed_by_rst = how == END_RST;
+    // Only the wait for late packets was cut short.
     if (how == END_INPUT && f->half[0].fin && f->half[1].fin)
-        how = END_FIN; // only the wait for late packets was cut short
+        how = END_FIN;
+    else if (how == END_INPUT && f->rst_side >= 0)
+        how = END_RST;
+    f->closed_by_rst = how == END_RST;
     f->conn.last_ns = most(f->conn.last_ns, 0);
     s->stats->conns_one_sided += !(f->conn.seen[0] && f->conn.seen[1]);
     if (silent)

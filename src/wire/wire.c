@@ -19,6 +19,7 @@
 
 enum {
     CLOSED_MAX = 16384,
+    NEAR = 16 << 20,        // no window in use is larger
     NEAR_CLOSED = 64 << 10, // a retransmission of a closed connection lies within
     NEAR_BEHIND = 64 << 20, // and one of an open connection
     NEAR_AHEAD = 1 << 30,   // the largest window there is
@@ -134,7 +135,27 @@ static struct flow *new_flow(struct wire *w, uint64_t hash, const struct segment
 static bool is_beginning_of(const struct flow *f, int side, const struct segment *seg)
 {
     const struct half *h = &f->half[side];
-    return h->syn ? h->base_seq == seg->seq + 1 : h->known && f->joining && llabs(claim_offset(h, seg->seq + 1)) < 1 << 24;
+    if (h->syn)
+        return h->base_seq == seg->seq + 1;
+    if (!h->known || !f->joining)
+        return h->known && claim_offset(h, seg->seq + 1) == 0;
+    // Its data or their acknowledgement was captured first, and a SYN-ACK tells rather exactly where it began.
+    int64_t at = claim_offset(h, seg->seq + 1), room = f->half[!side].syn ? 1 << 16 : 1 << 24;
+    int64_t lowest = h->join_payload < h->join_ack ? h->join_payload : h->join_ack;
+    return lowest == INT64_MAX || (at <= lowest && lowest - at <= room);
+}
+
+static bool is_far(const struct half *h, uint32_t seq)
+{
+    int64_t at = claim_offset(h, seq), high = h->claim > h->high ? h->claim : h->high;
+    return at < h->next - NEAR || at > (high > h->next ? high : h->next) + NEAR;
+}
+
+// Neither its own numbers nor those it acknowledges are anywhere near: it belongs to another connection of the same two ends.
+static bool is_foreign(const struct flow *f, int side, const struct segment *seg)
+{
+    const struct half *h = &f->half[side], *o = &f->half[!side];
+    return seg->flags & SEGMENT_ACK && h->known && o->known && is_far(h, seg->seq) && is_far(o, seg->ack);
 }
 
 // How far the segment lies from what this connection would send next; a later connection has other sequence numbers.
@@ -152,19 +173,17 @@ static uint64_t distance(const struct flow *f, int side, const struct segment *s
 
 static bool begins_anew(const struct flow *f, int side, const struct segment *seg)
 {
-    if (seg->flags & SEGMENT_RST)
-        return false;
+    const struct half *h = &f->half[side];
     if (seg->flags & SEGMENT_SYN) {
-        const struct half *h = &f->half[side];
         if (is_beginning_of(f, side, seg))
             return false;
-        if (h->syn || f->closed)
-            return true;
-        // A connection whose beginning was not seen: its own SYN comes late at most.
-        return h->known && !f->joining && claim_offset(h, seg->seq + 1) != 0;
+        return h->syn || h->known || f->closed;
     }
-    const struct half *h = &f->half[side];
-    if (!seg->payload_bytes || !h->known || f->joining)
+    if (!seg->payload_bytes || !h->known)
+        return false;
+    if (is_foreign(f, side, seg))
+        return true;
+    if (f->joining)
         return false;
     int64_t at = claim_offset(h, seg->seq);
     // Nobody believed the reset that closed it: it goes on.
@@ -190,8 +209,8 @@ static struct flow *choose_flow(struct wire *w, const struct segment *seg, int *
         *side = older_side;
         return older;
     }
-    if (!begins_anew(f, *side, seg))
-        return f;
+    if (seg->flags & SEGMENT_RST || !begins_anew(f, *side, seg))
+        return is_foreign(f, *side, seg) && !seg->payload_bytes && !(seg->flags & SEGMENT_SYN) ? NULL : f;
     if (older)
         drop_flow(w, older, END_REUSED);
     *side = 0;
