@@ -13,8 +13,32 @@ struct danger_row {
 #define HIGH DANGER_HIGH
 #define CRITICAL DANGER_CRITICAL
 
-// Of rows with the same level the first decides.
-static const struct danger_row rows[] = {
+// Of rows with the same level the first decides. Two tables, so that the calls that come by the thousand pass a short one.
+static const struct danger_row document_rows[] = { // documents, and calls that only read
+    {API_INDEX, "index.ransom", CRITICAL, danger_ransom_name, false},
+    {API_CREATE, "index.ransom", CRITICAL, danger_ransom_name, false},
+    {API_BULK, "index.ransom", CRITICAL, danger_ransom_name, false},
+    {API_NONE, "security.direct", CRITICAL, danger_direct, false},
+    {API_DELETE_BY_QUERY, "docs.delete_all", CRITICAL, danger_delete_all, true},
+    {API_UPDATE_BY_QUERY, "docs.update_by_query", HIGH, danger_rewrite_by_query, true},
+    {API_DELETE_BY_QUERY, "docs.async", CRITICAL, danger_async, false},
+    {API_UPDATE_BY_QUERY, "docs.async", CRITICAL, danger_async, true},
+    {API_REINDEX, "docs.async", HIGH, danger_async, true},
+    {API_DELETE_BY_QUERY, "docs.delete_by_query", HIGH, NULL, false},
+    {API_REINDEX, "docs.reindex", MEDIUM, danger_reindex, true},
+    {API_UPDATE, "docs.script", MEDIUM, danger_update_script, true},
+    {API_BULK, "docs.script", MEDIUM, danger_update_script, false},
+    {API_BULK_STREAM, "docs.script", MEDIUM, danger_update_script, false},
+    {API_SQL_QUERY, "docs.sql_delete", HIGH, danger_sql_delete, true},
+    {API_CLEAR_SCROLL, "work.cancel", MEDIUM, danger_scroll_all, true},
+    {API_DELETE_ALL_PITS, "work.cancel", MEDIUM, NULL, false},
+    {API_SCRIPTS_PAINLESS_EXECUTE, "script.run", MEDIUM, danger_inline_script, true},
+    {API_SEARCH, "script.run", CRITICAL, danger_inline_script, false},
+    {API_UPDATE, "script.run", CRITICAL, danger_inline_script, true},
+    {API_UPDATE_BY_QUERY, "script.run", CRITICAL, danger_inline_script, true},
+};
+
+static const struct danger_row admin_rows[] = { // calls with ROUTE_ADMIN
     // Loss of indices and streams
     {API_INDICES_DELETE, "evidence.delete", CRITICAL, danger_delete_evidence, false},
     {API_INDICES_DELETE, "index.delete.system", CRITICAL, danger_delete_system, false},
@@ -28,21 +52,6 @@ static const struct danger_row rows[] = {
     {API_FEATURES_RESET_FEATURES, "features.reset", CRITICAL, NULL, false},
     {API_ENCRYPTION_RESET, "encryption.reset", CRITICAL, NULL, false},
     {API_INDICES_CREATE, "index.ransom", CRITICAL, danger_ransom_name, false},
-    {API_INDEX, "index.ransom", CRITICAL, danger_ransom_name, false},
-    {API_CREATE, "index.ransom", CRITICAL, danger_ransom_name, false},
-    // Loss of documents
-    {API_NONE, "security.direct", CRITICAL, danger_direct, false},
-    {API_DELETE_BY_QUERY, "docs.delete_all", CRITICAL, danger_delete_all, true},
-    {API_UPDATE_BY_QUERY, "docs.update_by_query", HIGH, danger_rewrite_by_query, true},
-    {API_DELETE_BY_QUERY, "docs.async", CRITICAL, danger_async, false},
-    {API_UPDATE_BY_QUERY, "docs.async", CRITICAL, danger_async, true},
-    {API_REINDEX, "docs.async", HIGH, danger_async, true},
-    {API_DELETE_BY_QUERY, "docs.delete_by_query", HIGH, NULL, false},
-    {API_REINDEX, "docs.reindex", MEDIUM, danger_reindex, true},
-    {API_UPDATE, "docs.script", MEDIUM, danger_update_script, true},
-    {API_BULK, "docs.script", MEDIUM, danger_update_script, false},
-    {API_BULK_STREAM, "docs.script", MEDIUM, danger_update_script, false},
-    {API_SQL_QUERY, "docs.sql_delete", HIGH, danger_sql_delete, true},
     // Availability
     {API_CLUSTER_PUT_SETTINGS, "audit.change", CRITICAL, danger_cluster_audit, true},
     {API_CLUSTER_PUT_SETTINGS, "cluster.readonly", CRITICAL, danger_cluster_readonly, true},
@@ -66,8 +75,6 @@ static const struct danger_row rows[] = {
     {API_SHUTDOWN_PUT_NODE, "cluster.node_out", HIGH, NULL, false},
     {API_CLUSTER_PUT_DECOMMISSION_AWARENESS, "cluster.node_out", HIGH, NULL, false},
     {API_CLUSTER_PUT_WEIGHTED_ROUTING, "cluster.node_out", HIGH, NULL, false},
-    {API_CLEAR_SCROLL, "work.cancel", MEDIUM, danger_scroll_all, true},
-    {API_DELETE_ALL_PITS, "work.cancel", MEDIUM, NULL, false},
     {API_TASKS_CANCEL, "work.cancel", MEDIUM, danger_tasks_all, false},
     // Templates, mappings, pipelines, lifecycle
     {API_INDICES_PUT_INDEX_TEMPLATE, "template.change", MEDIUM, danger_template, true},
@@ -196,10 +203,6 @@ static const struct danger_row rows[] = {
     {API_WATCHER_DEACTIVATE_WATCH, "alarm.off", HIGH, NULL, false},
     {API_ALERTING_DELETE_MONITOR, "alarm.off", HIGH, NULL, false},
     // Code and ways out
-    {API_SCRIPTS_PAINLESS_EXECUTE, "script.run", MEDIUM, danger_inline_script, true},
-    {API_SEARCH, "script.run", CRITICAL, danger_inline_script, false},
-    {API_UPDATE, "script.run", CRITICAL, danger_inline_script, true},
-    {API_UPDATE_BY_QUERY, "script.run", CRITICAL, danger_inline_script, true},
     {API_PUT_SCRIPT, "script.run", CRITICAL, danger_inline_script, false},
     {API_WATCHER_PUT_WATCH, "data.out", HIGH, danger_webhook, true},
     {API_SNAPSHOT_CREATE_REPOSITORY, "data.out", HIGH, danger_url_repository, true},
@@ -207,26 +210,44 @@ static const struct danger_row rows[] = {
     {API_QUERY_DATASOURCES_CREATE, "data.out", HIGH, NULL, false},
 };
 
-#define ROWS (sizeof rows / sizeof *rows)
+#define DOCUMENT_ROWS (sizeof document_rows / sizeof *document_rows)
+#define ROWS (DOCUMENT_ROWS + sizeof admin_rows / sizeof *admin_rows)
+
+static const struct danger_row *row_at(size_t which)
+{
+    return which < DOCUMENT_ROWS ? &document_rows[which] : &admin_rows[which - DOCUMENT_ROWS];
+}
+
+static const struct danger_row *rows_of(const struct route_match *m, const struct danger_row **end)
+{
+    if (m->flags & ROUTE_ADMIN) {
+        *end = admin_rows + (ROWS - DOCUMENT_ROWS);
+        return admin_rows;
+    }
+    *end = document_rows + DOCUMENT_ROWS;
+    return document_rows;
+}
 
 struct danger danger_of(const struct danger_input *in)
 {
+    const struct danger_row *end, *row = rows_of(in->route, &end);
     struct danger worst = {NULL, DANGER_NONE};
     enum api api = in->route->api;
-    for (size_t i = 0; i < ROWS && api != API_NONE; i++) {
-        if (rows[i].api != api && rows[i].api != API_NONE)
+    for (; row < end && api != API_NONE; row++) {
+        if (row->api != api && row->api != API_NONE)
             continue;
-        enum danger_level level = rows[i].look ? rows[i].look(in) : rows[i].level;
+        enum danger_level level = row->look ? row->look(in) : row->level;
         if (level >= DANGER_MEDIUM && level > worst.level)
-            worst = (struct danger){rows[i].id, level};
+            worst = (struct danger){row->id, level};
     }
     return worst;
 }
 
 bool danger_body_matters(const struct route_match *m)
 {
-    for (size_t i = 0; i < ROWS; i++)
-        if (rows[i].api == m->api && rows[i].body && m->api != API_NONE)
+    const struct danger_row *end, *row = rows_of(m, &end);
+    for (; row < end && m->api != API_NONE; row++)
+        if (row->api == m->api && row->body)
             return true;
     return false;
 }
@@ -240,7 +261,7 @@ const char *danger_level_name(enum danger_level level)
 static bool row_is_first_of_id(size_t row)
 {
     for (size_t i = 0; i < row; i++)
-        if (strcmp(rows[i].id, rows[row].id) == 0)
+        if (strcmp(row_at(i)->id, row_at(row)->id) == 0)
             return false;
     return true;
 }
@@ -257,7 +278,7 @@ bool danger_class_view(size_t which, struct danger *view)
 {
     for (size_t i = 0; i < ROWS; i++)
         if (row_is_first_of_id(i) && which-- == 0) {
-            *view = (struct danger){rows[i].id, rows[i].level};
+            *view = (struct danger){row_at(i)->id, row_at(i)->level};
             return true;
         }
     return false;

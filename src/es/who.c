@@ -156,6 +156,8 @@ static const struct { const char *name; uint8_t size; enum known known; } known_
 
 static int header_known(struct bytes name)
 {
+    if (name.size < 6 || name.size > 34) // no known one is shorter or longer
+        return -1;
     for (size_t i = 0; i < sizeof known_headers / sizeof *known_headers; i++)
         if (name.size == known_headers[i].size && bytes_equal_text_nocase(name, known_headers[i].name))
             return (int)known_headers[i].known;

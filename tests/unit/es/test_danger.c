@@ -73,7 +73,9 @@ static const struct example examples[] = {
     {"encryption.reset", CRITICAL, "POST", "/_encryption/_reset?accept_data_loss=true", NULL},
     {"index.ransom", CRITICAL, "PUT", "/read_me_to_recover", NULL},
     {"index.ransom", CRITICAL, "PUT", "/a1b2-meow", NULL},
+    {"index.ransom", CRITICAL, "POST", "/read_me/_bulk", NULL},
     {NONE, "PUT", "/recovery-warnings-2026", NULL},
+    {NONE, "POST", "/read_me/_search", NULL},
     // Loss of documents
     {"docs.delete_all", CRITICAL, "POST", "/t/_delete_by_query", "{\"query\":{\"match_all\":{}}}"},
     {"docs.delete_all", CRITICAL, "POST", "/t/_delete_by_query", NULL},
