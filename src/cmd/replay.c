@@ -17,7 +17,7 @@
 struct replay_settings {
     struct replay_choice choice;
     struct replay_account account;
-    const char *color, *dead_letters;
+    const char *color, *dead_letters, *mappings;
     int64_t lanes, sample;
     bool json, dry_run, yes, in_place, quiet;
 };
@@ -30,6 +30,7 @@ static const struct option options[] = {
     {0, "How", OPTION_GROUP, 0, NULL, NULL, NULL, false},
     {'n', "dry-run", OPTION_FLAG, AT(dry_run), NULL, "Print the plan and stop. Needs no target; with one, what it holds already is taken into account.", NULL, false},
     {0, "exact-versions", OPTION_FLAG, AT(choice) + offsetof(struct replay_choice, exact), NULL, "For an isolated copy: documents keep the versions they had (version_type=external_gte).", NULL, false},
+    {0, "mappings", OPTION_CHOICE, AT(mappings), "HOW", "Fields that the target does not know yet: learn (the default: their types are decided first, by the documents that decided them once, in a scratch index that is made and removed) or as-is.", "learn|as-is", false},
     {0, "in-place", OPTION_FLAG, AT(in_place), NULL, "Write onto the index of the recorded name although the tape shows it alive.", NULL, false},
     {0, "lanes", OPTION_COUNT, AT(lanes), "N", "Connections to the target; default 4.", NULL, false},
     {0, "dead-letters", OPTION_TEXT, AT(dead_letters), "FILE", "Where documents go that the target refuses; default JOURNAL.refused.ndjson.", NULL, false},
@@ -182,7 +183,7 @@ static bool go(struct replay_settings *s, struct replay_run *r, struct out *out,
     struct apply_settings apply = {
         .plan = r->plan, .source = source, .target = r->target, .about = &r->about, .journal = r->journal, .indices = r->indices, .index_count = r->index_count,
         .dead_letters = s->dead_letters ? s->dead_letters : dead, .lanes = s->lanes > 0 ? (unsigned)s->lanes : 4, .exact = s->choice.exact,
-        .allow_gaps = s->choice.allow_gaps, .run_unknown_barriers = r->made.settings.unknown == PLAN_UNKNOWN_APPLY, .stop = (const bool *)&want_stop,
+        .allow_gaps = s->choice.allow_gaps, .mappings_as_they_are = s->mappings && strcmp(s->mappings, "as-is") == 0, .run_unknown_barriers = r->made.settings.unknown == PLAN_UNKNOWN_APPLY, .stop = (const bool *)&want_stop,
         .progress = show_progress, .ctx = &showing};
     struct sigaction act = {.sa_handler = on_stop};
     sigaction(SIGINT, &act, NULL);

@@ -16,6 +16,7 @@ struct apply_report {
     uint64_t parity_lost;    // --exact-versions: written, but with another version
     uint64_t requests, actions, bytes, busy, retries; // busy: 429 and 503
     uint64_t barriers, barriers_different;
+    uint64_t mapping_documents; // that decided new fields' types, see scout.h
     bool interrupted;
 };
 
@@ -36,7 +37,7 @@ struct apply_settings {
     size_t index_count;
     const char *dead_letters; // file, made when something goes there
     unsigned lanes;
-    bool exact, allow_gaps, run_unknown_barriers;
+    bool exact, allow_gaps, run_unknown_barriers, mappings_as_they_are;
     const bool *stop;         // set from outside: finish what is under way, then return
     void (*progress)(void *ctx, const struct apply_progress *p);
     void *ctx;

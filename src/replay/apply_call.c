@@ -1,5 +1,6 @@
 // What is no document: missing indices and mappings before, by-query calls and reindex between.
 #include "apply_inside.h"
+#include "scout.h"
 
 #include "../base/diag.h"
 #include "../base/mem.h"
@@ -118,7 +119,14 @@ bool apply_prepare(struct apply *ap)
             noted(ap, "mapping", m->exchange, true);
         }
     }
-    return true;
+    struct scout_report scouted;
+    if (ap->set->mappings_as_they_are || noted(ap, "scout", 0, false))
+        return true;
+    if (!scout_run(ap->set, &scouted, ap->fault))
+        return false;
+    ap->report->mapping_documents = scouted.documents;
+    noted(ap, "scout", 0, true);
+    return ap->fault->kind == FAULT_NONE;
 }
 
 bool apply_refresh(struct apply *ap)

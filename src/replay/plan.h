@@ -173,3 +173,8 @@ uint64_t plan_last_exchange(const struct plan *p, size_t tape);
 // Documents in order of epoch, then place on the tape. False: fault; doc->step_count 0: the end. Borrowed until the next call.
 bool plan_next(struct plan *p, struct plan_doc *doc, struct fault *fault);
 bool plan_rewind(struct plan *p, struct fault *fault);
+
+// Every recorded write of the chosen range that the cluster parsed (accepted, or refused only by a conflict), unreduced, in
+// order of the tape: what dynamic mapping saw. The op is borrowed until fn returns; fn returns false to stop.
+typedef bool plan_source_fn(void *ctx, uint32_t slot, const struct tape_op *op);
+bool plan_sources(struct plan *p, plan_source_fn *fn, void *ctx, struct fault *fault);

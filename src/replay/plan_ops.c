@@ -8,6 +8,8 @@ struct ops_pass {
     struct plan *p;
     struct buf rec;
     bool failed, locate;
+    plan_source_fn *sources; // a pass that only hands out what was parsed
+    void *ctx;
 };
 
 static const struct {
@@ -245,13 +247,18 @@ static bool see_chosen(struct ops_pass *s, const struct tape_op *t, int name, ui
     int64_t life = n->life_count ? n->lives[at].key : PLAN_LIFE_FIRST;
     struct route_index route = route_of(p, n, at, slot);
     int life_shard = route_shard(&route, op->id, op->routing);
-    if (!feed_check(s, t, (uint32_t)name, life, life_shard))
+    if (!s->sources && !feed_check(s, t, (uint32_t)name, life, life_shard))
         return false;
     if (s->locate)
         return true;
     bool outside = !before_point(p, t, n, at) || (p->set.since_ns != WHEN_UNKNOWN && t->time_ns < p->set.since_ns) ||
                    (p->set.until_ns != WHEN_UNKNOWN && t->time_ns >= p->set.until_ns);
     struct plan_count *c = &p->slots[slot].count;
+    if (s->sources) {
+        bool parsed = is_accepted(op) || error_of(op) == PLAN_ERR_CONFLICT;
+        enum held done = held_by_seam(p, n, seam_of(p, slot), t, life, life_shard);
+        return outside || !parsed || done == HELD_YES || !op->source_bytes || (op->flags & OP_HOLE) || plan_is_skipped(p, t->tape, op->exchange) || s->sources(s->ctx, slot, t);
+    }
     if (outside) {
         c->outside++;
         return true;
@@ -301,7 +308,7 @@ static bool see_op(void *ctx, const struct tape_op *t)
     struct plan *p = s->p;
     bool resolved = true;
     struct bytes concrete = t->op.index;
-    if (t->op.exchange > p->last_exchange[t->tape])
+    if (!s->sources && t->op.exchange > p->last_exchange[t->tape])
         p->last_exchange[t->tape] = t->op.exchange;
     if (t->op.flags & OP_INDEX_ASKED)
         concrete = plan_names_resolve(p, t->op.index, t->time_ns, &resolved);
@@ -310,9 +317,9 @@ static bool see_op(void *ctx, const struct tape_op *t)
     if (chosen < 0)
         return !(s->failed = chosen == -2);
     uint32_t slot = (uint32_t)chosen;
-    if (!resolved)
+    if (!resolved && !s->sources)
         p->slots[slot].count.unresolved_names++;
-    p->slots[slot].count.redirected += p->names[name].redirected && !s->locate;
+    p->slots[slot].count.redirected += p->names[name].redirected && !s->locate && !s->sources;
     if (!see_chosen(s, t, name, slot) || p->fail_memory)
         s->failed = true;
     return !s->failed;
@@ -405,4 +412,12 @@ bool plan_ops_load(struct plan *p, struct fault *fault)
     }
     buf_fini(&s.rec);
     return ok && sorter_finish(p->by_doc, fault);
+}
+
+bool plan_sources(struct plan *p, plan_source_fn *fn, void *ctx, struct fault *fault)
+{
+    struct ops_pass s = {.p = p, .sources = fn, .ctx = ctx};
+    struct tape_op_filter f = {.since_ns = WHEN_UNKNOWN, .until_ns = WHEN_UNKNOWN};
+    p->fault = fault;
+    return tape_ops(p->set.tape, &f, see_op, &s, fault) && fault->kind == FAULT_NONE;
 }
