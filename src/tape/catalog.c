@@ -175,12 +175,16 @@ bool catalog_store(struct catalog *c, const struct catalog_segment *s, struct fa
 
 struct catalog_segment *catalog_add(struct catalog *c, const struct catalog_segment *s, struct fault *fault)
 {
-    if (!catalog_store(c, s, fault))
-        return NULL;
     struct catalog_segment *added = append(c, s);
-    if (!added)
+    if (!added) {
         fault_memory(fault);
-    return added;
+        return NULL;
+    }
+    if (catalog_store(c, s, fault))
+        return added;
+    memmove(added, added + 1, (size_t)(c->at + c->count - (added + 1)) * sizeof *added);
+    c->count--;
+    return NULL;
 }
 
 static bool run_one(struct catalog *c, const char *sql, int64_t a, int64_t b, const char *text, struct fault *fault)

@@ -83,6 +83,19 @@ static bool fill_log(struct tape_writer *w, enum db_trouble *trouble)
     return false;
 }
 
+static bool list_segment(struct tape_writer *w, enum db_trouble *trouble)
+{
+    const struct segment_state *s = &w->seg;
+    struct catalog_segment row = {.number = s->number, .start_us = s->start_us, .first_us = INT64_MIN, .last_us = INT64_MIN,
+                                  .next_id = atomic_load(&w->next_id)};
+    snprintf(row.name, sizeof row.name, "%s", s->name);
+    if (catalog_add(&w->catalog, &row, &w->fault))
+        return true;
+    *trouble = db_trouble(w->catalog.db, sqlite3_extended_errcode(w->catalog.db));
+    *trouble = *trouble == DB_FINE ? DB_BROKEN : *trouble; // memory
+    return false;
+}
+
 static void let_go(struct segment_state *s)
 {
     db_finalize(LOG_STATEMENTS, s->log_stmt);
@@ -104,29 +117,20 @@ bool segment_begin(struct tape_writer *w, int64_t time_ns)
     format_segment_name(s->start_us, s->number, s->name);
     catalog_path(w->catalog.dir, s->name, false, path, sizeof path);
     bool made = db_create(path, &db_log, &s->log, &trouble, &w->fault);
-    if (!made || !fill_log(w, &trouble)) {
+    if (!made || !fill_log(w, &trouble) || !list_segment(w, &trouble)) {
+        // Nothing is in it yet: a number must not be used twice.
         let_go(s);
         if (made)
             catalog_unlink(path);
-        if (trouble == DB_BROKEN || trouble == DB_BUSY)
+        if (trouble == DB_BROKEN) {
             w->failed = true;
-        else {
-            start_off(w);
-            w->rows_off = trouble == DB_DISK_FULL ? TROUBLE_FULL : TROUBLE_ERROR;
+            return false;
         }
+        start_off(w);
+        w->rows_off = trouble == DB_DISK_FULL ? TROUBLE_FULL : TROUBLE_ERROR;
         return false;
     }
-    struct catalog_segment row = {.number = s->number, .start_us = s->start_us, .first_us = INT64_MIN, .last_us = INT64_MIN,
-                                  .next_id = atomic_load(&w->next_id)};
-    snprintf(row.name, sizeof row.name, "%s", s->name);
     s->open = true;
-    if (!catalog_add(&w->catalog, &row, &w->fault)) {
-        enum db_trouble why = db_trouble(w->catalog.db, sqlite3_extended_errcode(w->catalog.db));
-        if (why == DB_BROKEN || why == DB_FINE)
-            w->failed = true;
-        segment_stop_rows(w, why); // the next open adopts the file
-        return false;
-    }
     db_sync_dir(w->catalog.dir);
     row_forget(w);
     op_forget(w);

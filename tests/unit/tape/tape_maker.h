@@ -118,7 +118,7 @@ static inline uint64_t maker_write(struct tape_writer *w, int64_t time_ns)
 // The n-th file of the tape whose name ends so, or NULL.
 static inline const char *maker_file(const char *dir, const char *suffix, size_t n)
 {
-    static char path[256];
+    static char path[600];
     glob_t found;
     snprintf(path, sizeof path, "%s/*%s", dir, suffix);
     int code = glob(path, 0, NULL, &found);
