@@ -17,7 +17,7 @@ struct route_row {
     uint8_t verb, versions;
     uint16_t api, flags;
     uint8_t part_count;
-    const char *template;
+    const char *template, *action;
     struct part_row parts[ROUTE_PARTS_MAX];
 };
 
@@ -186,6 +186,7 @@ static void match_fill(struct route_match *m, const struct walk *w, const struct
     m->flags = r->flags;
     m->versions = r->versions;
     m->template = r->template;
+    m->action = r->action;
     m->part_count = r->part_count;
     for (size_t i = 0; i < r->part_count; i++)
         m->parts[i] = (struct route_part){part_names[r->parts[i].name], w->segment[r->parts[i].segment].text};
@@ -208,7 +209,7 @@ bool route_find(struct bytes verb, struct bytes path, unsigned versions, struct 
     static const uint8_t order[] = {ROUTE_ES9, ROUTE_OS3, ROUTE_ES8, ROUTE_OS2, ROUTE_ES7, ROUTE_OS1, ROUTE_ES6, ROUTE_ES5};
     int number = verb_number(verb);
     struct walk w;
-    *match = (struct route_match){.api = API_NONE};
+    *match = (struct route_match){.api = API_NONE, .action = ""};
     w.count = 0;
     if (number < 0 || !walk_cut(&w, path))
         return false;
@@ -230,7 +231,7 @@ bool route_find(struct bytes verb, struct bytes path, unsigned versions, struct 
         match->versions &= asked;
         if (!guess || match_is_plausible(match))
             return true;
-        *match = (struct route_match){.api = API_NONE};
+        *match = (struct route_match){.api = API_NONE, .action = ""};
     }
     return false;
 }

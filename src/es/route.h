@@ -41,6 +41,7 @@ struct route_match {
     uint32_t flags;       // enum route_flags
     unsigned versions;    // in which of the asked versions this reading holds (enum route_version bits)
     const char *template; // "/{index}/_doc/{id}"; NULL when unknown
+    const char *action;   // the transport action of this spelling; "" where no source names one
     struct route_part parts[ROUTE_PARTS_MAX];
     size_t part_count;
 };
@@ -51,7 +52,8 @@ bool route_find(struct bytes verb, struct bytes path, unsigned versions, struct 
 // The part of that name, undecoded; empty when the template has none (*found, may be NULL, tells).
 struct bytes route_part(const struct route_match *match, const char *name, bool *found);
 
-// Names of an API. action is empty where no source gives one; where versions differ, the newest one's.
+// Names of an API. Its action as the newest product names it; products that share the API's name may call it otherwise, so a
+// matched call's own is in route_match. Empty where no source gives one.
 struct bytes route_api_name(enum api api);
 struct bytes route_api_action(enum api api);
 enum api route_api_by_name(struct bytes name); // API_NONE when there is none

@@ -142,6 +142,20 @@ def settle_names(table):
         row["name"] = name
 
 
+NEWEST_FIRST = ["es9", "es8", "es7", "es6", "es5", "os3", "os2", "os1"]
+
+
+def action_of(name, bits, actions):
+    """The action as the newest product of the row names it; else the newest of its family; never X-Pack's for OpenSearch."""
+    known = actions.get(name, {})
+    mine = [p for p in NEWEST_FIRST if bits & BITS[p]]
+    families = {p[:2] for p in mine}
+    for product in mine + [p for p in NEWEST_FIRST if p[:2] in families]:
+        if product in known:
+            return known[product]
+    return next((known[p] for p in NEWEST_FIRST if p in known and "/xpack/" not in known[p] and not name.startswith("sql.")), "-")
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--cache", default=os.path.join(HERE, "../../build/routes-cache"))
@@ -159,7 +173,10 @@ def main():
         bits = sum(BITS[p] for p in r["products"].split(","))
         table.add(r["api"], r["verb"], r["path"], r["body"], bits, "node" in r["source"])
     settle_names(table)
-    actions = {r["api"]: r["action"] for r in read_tsv("actions.tsv")}
+    actions = {}
+    for r in read_tsv("actions.tsv"):
+        for product in r["products"].split(","):
+            actions.setdefault(r["api"], {})[product] = r["action"]
     verbs = {}
     for row in table.rows.values():
         verbs.setdefault(row["name"], set()).add(row["verb"])
@@ -169,7 +186,7 @@ def main():
         for row in sorted(table.rows.values(), key=lambda r: (shape(r["path"]), r["verb"])):
             products = ",".join(p for p, b in BITS.items() if row["bits"] & b)
             flags = flags_of(row, verbs[row["name"]])
-            out.write("\t".join([row["verb"], row["path"], row["name"], actions.get(row["name"], "-"), products,
+            out.write("\t".join([row["verb"], row["path"], row["name"], action_of(row["name"], row["bits"], actions), products,
                                  row["kind"], ",".join(flags) or "-"]) + "\n")
     print(f"{len(table.rows)} routes, {len(verbs)} APIs", file=sys.stderr)
 

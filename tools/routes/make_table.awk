@@ -61,6 +61,7 @@ BEGIN {
         api_number[$3] = api_count; api_name[api_count] = $3; api_action[api_count] = $4 == "-" ? "" : $4
         api_flags[api_count] = flags; api_count++
     } else {
+        if ($4 != "-" && (api_action[api_number[$3]] == "" || $5 ~ /es9/)) api_action[api_number[$3]] = $4
         a = api_number[$3]; kept = 0
         for (q = 1; q <= 2048; q *= 2)
             if (int(api_flags[a] / q) % 2 && int(flags / q) % 2) kept += q
@@ -87,7 +88,7 @@ BEGIN {
     }
     if (parts_n > 6) fail("more than six parts")
     value_bits[at] = or_bits(value_bits[at], bits)
-    routes_at[at] = routes_at[at] sprintf("    {%d, %d, %s, %d, %d, \"%s\", {%s}},\n", verb[$1], bits, api_constant($3), flags, parts_n, $2, parts_n ? parts : "{0, 0}")
+    routes_at[at] = routes_at[at] sprintf("    {%d, %d, %s, %d, %d, \"%s\", \"%s\", {%s}},\n", verb[$1], bits, api_constant($3), flags, parts_n, $2, $4 == "-" ? "" : $4, parts_n ? parts : "{0, 0}")
     routes_n[at]++; route_count++
 }
 

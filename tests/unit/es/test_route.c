@@ -284,6 +284,19 @@ static void names_and_actions_are_told(void **state)
     assert_int_equal(route_version_bit(0), 0);
 }
 
+static void an_action_of_one_product_is_not_told_of_the_other(void **state)
+{
+    struct route_match m;
+    (void)state;
+    route_find(bytes_of_text("DELETE"), bytes_of_text("/_security/user/x"), ROUTE_ES8, &m);
+    assert_string_equal(m.action, "cluster:admin/xpack/security/user/delete");
+    route_find(bytes_of_text("DELETE"), bytes_of_text("/_plugins/_security/api/internalusers/x"), ROUTE_OS2, &m);
+    assert_int_equal(m.api, API_SECURITY_DELETE_USER);
+    assert_string_equal(m.action, "");
+    route_find(bytes_of_text("GET"), bytes_of_text("/nothing/like/that/here"), ROUTE_ANY, &m);
+    assert_string_equal(m.action, "");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -302,6 +315,7 @@ int main(void)
         cmocka_unit_test(calls_without_an_index_are_known),
         cmocka_unit_test(flags_tell_reads_from_writes),
         cmocka_unit_test(names_and_actions_are_told),
+        cmocka_unit_test(an_action_of_one_product_is_not_told_of_the_other),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
