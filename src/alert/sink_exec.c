@@ -183,7 +183,7 @@ void sink_send_stream(struct sink *s, const struct sink_message *m, const struct
     } else {
         // Half a line would spoil the next: taken back.
         if (end >= 0 && ftruncate(fd, end) != 0)
-            error = errno;
+            end = -1; // no regular file
         answer_set(answer, SINK_RETRY, "%s: %s", set->kind == SINK_STDOUT ? "standard output" : set->path, strerror(error));
     }
     if (fd >= 0 && set->kind == SINK_FILE)
