@@ -6,8 +6,8 @@
 // 2. at_out counts exactly the bytes and holes that left: offsets of items are offsets in the stored body.
 // 3. An item enters the queue when its last byte has passed, or when a hole tore it (then with OP_HOLE).
 // States: ACTION (in or before an action line), SOURCE (in a document line), SEEK (behind a hole, before a line begins),
-// TRY (behind a hole, in a line that may be an action and is held until that is known), STOP (malformed, nothing more is
-// taken apart).
+// TRY (behind a hole, in a line that may be an action), STOP (malformed, nothing more is taken apart). In ACTION and TRY a
+// line is held until it is whole.
 #include "bulk.h"
 
 #include "../base/mem.h"
@@ -328,12 +328,6 @@ static bool keep_names(struct bulk *b)
            copy_text(&b->names, &a->pipeline);
 }
 
-static void stop(struct bulk *b)
-{
-    b->totals.malformed = true;
-    b->state = STATE_STOP;
-}
-
 // A whole line that should be an action; it began at line_at of the stored body and is about to leave.
 static bool begin_item(struct bulk *b, struct bytes line, uint64_t line_at)
 {
@@ -359,13 +353,6 @@ static bool begin_item(struct bulk *b, struct bytes line, uint64_t line_at)
 static bool is_blank(struct bytes line)
 {
     return line.size == 0 || (line.size == 1 && line.at[0] == '\r');
-}
-
-// A line up to its newline (or the end) where an action is due. line_at: where it begins in the stored body.
-static void take_line(struct bulk *b, struct bytes line, uint64_t line_at)
-{
-    if (!is_blank(line) && !begin_item(b, line, line_at))
-        stop(b);
 }
 
 static void peek_source(struct bulk *b, struct bytes bytes)
@@ -415,30 +402,6 @@ static const uint8_t *feed_source(struct bulk *b, const uint8_t *at, const uint8
     return newline + 1;
 }
 
-static const uint8_t *feed_action(struct bulk *b, const uint8_t *at, const uint8_t *end)
-{
-    const uint8_t *newline = memchr(at, '\n', (size_t)(end - at));
-    const uint8_t *stop_at = newline ? newline : end;
-    if (!newline || b->line.size) {
-        bool fits = b->line.size + (size_t)(stop_at - at) <= BULK_LINE_MAX && buf_add(&b->line, at, (size_t)(stop_at - at));
-        if (!fits) {
-            buf_clear(&b->line);
-            stop(b);
-            return at;
-        }
-        if (!newline) {
-            pass(b, at, end);
-            return end;
-        }
-        take_line(b, buf_view(&b->line), b->at_out + (uint64_t)(stop_at - at) - b->line.size);
-        buf_clear(&b->line);
-    } else {
-        take_line(b, bytes_of(at, (size_t)(newline - at)), b->at_out);
-    }
-    pass(b, at, newline + 1);
-    return newline + 1;
-}
-
 static void withhold(struct bulk *b, uint64_t size)
 {
     if (!size)
@@ -457,36 +420,58 @@ static const uint8_t *feed_seek(struct bulk *b, const uint8_t *at, const uint8_t
     return newline ? newline + 1 : end;
 }
 
-// A line that came whole while trying: an action leaves and its item begins, anything else stays away.
-static void try_line(struct bulk *b, bool newline)
+static void give_unread(struct bulk *b, struct bytes bytes)
 {
-    struct bytes line = buf_view(&b->line);
-    if (is_blank(line) || begin_item(b, line, b->at_out)) {
-        if (line.size)
-            pass(b, line.at, line.at + line.size);
-        if (newline)
-            pass(b, (const uint8_t *)"\n", (const uint8_t *)"\n" + 1);
-    } else {
-        b->state = STATE_TRY;
-        withhold(b, line.size + newline);
-    }
-    buf_clear(&b->line);
+    if (!bytes.size)
+        return;
+    b->at_out += bytes.size;
+    b->hooks.unread(b->hooks.ctx, bytes);
 }
 
-static const uint8_t *feed_try(struct bulk *b, const uint8_t *at, const uint8_t *end)
+// A whole line where an action is due, with its newline if it has one. An action leaves and its item begins; anything else
+// stays away behind a hole, and elsewhere ends the taking apart.
+static void settle_line(struct bulk *b, struct bytes whole, bool newline)
+{
+    struct bytes line = bytes_of(whole.at, whole.size - newline);
+    bool trying = b->state == STATE_TRY;
+    if (is_blank(line) || begin_item(b, line, b->at_out)) {
+        pass(b, whole.at, whole.at + whole.size);
+    } else if (trying) {
+        b->state = STATE_TRY;
+        withhold(b, whole.size);
+    } else {
+        b->totals.malformed = true;
+        b->state = STATE_STOP;
+        give_unread(b, whole);
+    }
+}
+
+// A line that comes in pieces is held until it is whole.
+static const uint8_t *feed_line(struct bulk *b, const uint8_t *at, const uint8_t *end)
 {
     const uint8_t *newline = memchr(at, '\n', (size_t)(end - at));
-    size_t size = (size_t)((newline ? newline : end) - at);
-    if (b->line.size + size > BULK_LINE_MAX || !buf_add(&b->line, at, size)) { // too long for an action: a document
-        withhold(b, b->line.size);
+    const uint8_t *stop_at = newline ? newline + 1 : end;
+    size_t size = (size_t)(stop_at - at);
+    if (newline && !b->line.size) {
+        settle_line(b, bytes_of(at, size), true);
+        return stop_at;
+    }
+    bool trying = b->state == STATE_TRY;
+    if (b->line.size + size > BULK_LINE_MAX || !buf_add(&b->line, at, size)) { // too long for an action
+        if (trying)
+            withhold(b, b->line.size);
+        else
+            give_unread(b, buf_view(&b->line));
+        b->totals.malformed |= !trying;
+        b->state = trying ? STATE_SEEK : STATE_STOP;
         buf_clear(&b->line);
-        b->state = STATE_SEEK;
         return at;
     }
-    if (!newline)
-        return end;
-    try_line(b, true);
-    return newline + 1;
+    if (newline) {
+        settle_line(b, buf_view(&b->line), true);
+        buf_clear(&b->line);
+    }
+    return stop_at;
 }
 
 void bulk_feed(struct bulk *b, struct bytes bytes)
@@ -498,11 +483,10 @@ void bulk_feed(struct bulk *b, struct bytes bytes)
         switch (b->state) {
         case STATE_SOURCE: at = feed_source(b, at, end); break;
         case STATE_SEEK: at = feed_seek(b, at, end); break;
-        case STATE_ACTION: at = feed_action(b, at, end); break;
-        case STATE_TRY: at = feed_try(b, at, end); break;
+        case STATE_ACTION:
+        case STATE_TRY: at = feed_line(b, at, end); break;
         case STATE_STOP:
-            b->at_out += (uint64_t)(end - at);
-            b->hooks.unread(b->hooks.ctx, bytes_of(at, (size_t)(end - at)));
+            give_unread(b, bytes_of(at, (size_t)(end - at)));
             at = end;
             break;
         }
@@ -515,9 +499,9 @@ static void tear_item(struct bulk *b)
         source_part(b, b->line.at, b->line.at, true);
         b->item.flags |= OP_HOLE;
         end_item(b);
+    } else {
+        withhold(b, b->line.size); // whose line this is will never be known
     }
-    if (b->state == STATE_TRY)
-        withhold(b, b->line.size);
     buf_clear(&b->line);
 }
 
@@ -552,10 +536,7 @@ void bulk_end(struct bulk *b)
             b->item.flags |= OP_HOLE;
         end_item(b);
     } else if ((b->state == STATE_ACTION || b->state == STATE_TRY) && b->line.size) {
-        if (b->state == STATE_TRY)
-            try_line(b, false);
-        else
-            take_line(b, buf_view(&b->line), b->at_out - b->line.size);
+        settle_line(b, buf_view(&b->line), false);
         if (b->state == STATE_SOURCE) {
             b->item.flags |= OP_HOLE;
             b->item.source_bytes = 0;

@@ -76,7 +76,8 @@ static enum bulk_guard guard_index(void *ctx, struct bytes index)
 {
     struct call *c = ctx;
     target_add(&c->targets, index);
-    if (target_is_security(index)) {
+    // Without a name (memory was out) the URL's stands.
+    if (target_is_security(index) || (!index.size && c->security)) {
         c->x.flags |= EXCHANGE_REDACTED;
         return BULK_REDACT;
     }
@@ -142,6 +143,7 @@ static void plan_bodies(struct call *c, const struct request_head *head)
     c->request.keep = any && (writes || e->read_requests);
     c->response.keep = any && (writes || e->bodies == ES_BODIES_ALL);
     c->request.mode = c->plan.request;
+    c->request.watch.seen = c->response.watch.seen = c->security;
     c->response.mode = c->plan.response;
     c->request.decodable = es_header_is_json(es_header(head->headers, head->header_count, "content-type"), &c->request.lines);
     c->request.lines |= (c->route.flags & ROUTE_NDJSON) != 0;
@@ -171,6 +173,7 @@ static void read_route(struct call *c, const struct request_head *head)
         c->security |= target_is_security(c->targets.at[i]);
         c->excluded |= es_is_excluded(e, c->targets.at[i]);
     }
+    c->security |= c->targets.failed; // memory is out, a name is missing: it may have been one
     c->plan = redact_plan_of(&c->route, c->security);
     c->x.path = redact_target(&c->arena, target, &c->plan, &c->target_redacted);
     if (c->target_redacted)

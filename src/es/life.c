@@ -4,6 +4,7 @@
 // asked for and not answered.
 #include "life.h"
 
+#include "../base/buf.h"
 #include "../base/glob.h"
 #include "../base/map.h"
 #include "../base/mem.h"
@@ -23,6 +24,8 @@ struct life {
     life_told_fn *fn;
     void *ctx;
     struct map *indices;
+    struct entry *last;   // found last, under last_name: writes come in runs
+    struct buf last_name;
 };
 
 struct life *life_open(life_told_fn *fn, void *ctx)
@@ -46,6 +49,7 @@ static void free_entries(struct life *l)
     while (map_next(l->indices, &at, &key, &value))
         mem_free(value->ptr);
     map_close(l->indices);
+    l->last = NULL;
 }
 
 void life_close(struct life *l)
@@ -53,13 +57,20 @@ void life_close(struct life *l)
     if (!l)
         return;
     free_entries(l);
+    buf_fini(&l->last_name);
     mem_free(l);
 }
 
 static struct entry *find(struct life *l, struct bytes index)
 {
+    if (l->last && bytes_equal(buf_view(&l->last_name), index))
+        return l->last;
     union map_value *value = map_find(l->indices, index);
-    return value ? value->ptr : NULL;
+    if (!value)
+        return NULL;
+    buf_clear(&l->last_name);
+    l->last = buf_add_bytes(&l->last_name, index) ? value->ptr : NULL;
+    return value->ptr;
 }
 
 static struct entry *find_or_make(struct life *l, struct bytes index)

@@ -368,7 +368,7 @@ static bool redact_value(const struct redact_body *how, struct bytes text, struc
         struct splice s = {out, text.at, false};
         walk(&s, how, tree, false);
         buf_add(out, s.copied, (size_t)(text.at + text.size - s.copied));
-        if (s.changed && memchr(text.at, '/', text.size))
+        if (s.changed && !out->failed && memchr(text.at, '/', text.size))
             drop_comments(out, from);
         *changed |= s.changed;
     }

@@ -42,8 +42,10 @@ struct probe {
     size_t cut;          // bodies are fed in pieces of this size; 0: whole
     int64_t now_ns;
     enum exchange_fate fate;
-    bool deaf;           // keeps nothing: for tests in which memory runs out
+    bool deaf;           // keeps no copies but of bytes in `heard`: for tests in which memory runs out
     unsigned deaf_done;
+    uint8_t heard[1 << 16];
+    size_t heard_size;
 };
 
 struct probe_ask {
@@ -66,6 +68,20 @@ static struct bytes probe_copy(struct probe *p, struct bytes b)
     buf_add_bytes(&p->all, b);
     buf_add_byte(&p->all, '\n');
     return bytes_of(arena_copy(&p->arena, b.at ? b.at : (const uint8_t *)"", b.size), b.size);
+}
+
+static void probe_hear(struct probe *p, struct bytes b)
+{
+    for (size_t i = 0; i < b.size && p->heard_size < sizeof p->heard; i++)
+        p->heard[p->heard_size++] = b.at[i];
+}
+
+static void probe_hear_exchange(struct probe *p, const struct exchange *x)
+{
+    probe_hear(p, x->path);
+    probe_hear(p, x->reason);
+    probe_hear(p, x->body_head);
+    probe_hear(p, x->principal);
 }
 
 static struct exchange probe_copy_exchange(struct probe *p, const struct exchange *x)
@@ -106,8 +122,10 @@ static uint64_t probe_next_id(void *ctx)
 static void probe_attempt(void *ctx, const struct exchange *x)
 {
     struct probe *p = ctx;
-    if (p->deaf)
+    if (p->deaf) {
+        probe_hear_exchange(p, x);
         return;
+    }
     struct probe_row *row = probe_row_of(p, x->id);
     assert_false(row->attempted);
     assert_false(row->done);
@@ -119,8 +137,10 @@ static void probe_attempt(void *ctx, const struct exchange *x)
 static void probe_body(void *ctx, uint64_t id, enum body_side side, const struct body_piece *piece)
 {
     struct probe *p = ctx;
-    if (p->deaf)
+    if (p->deaf) {
+        probe_hear(p, piece->bytes);
         return;
+    }
     struct probe_row *row = probe_row_of(p, id);
     assert_false(row->done);
     struct buf *to = side == BODY_REQUEST ? &row->request : &row->response;
@@ -147,8 +167,10 @@ static void probe_done(void *ctx, const struct exchange *x)
 {
     struct probe *p = ctx;
     p->deaf_done += p->deaf;
-    if (p->deaf)
+    if (p->deaf) {
+        probe_hear_exchange(p, x);
         return;
+    }
     struct probe_row *row = probe_row_of(p, x->id);
     assert_false(row->done);
     row->done = true;

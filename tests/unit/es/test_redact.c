@@ -195,6 +195,36 @@ static void truncated_and_holed_forms_leave_without_their_secret(void **state)
     }
 }
 
+// Whatever allocation fails, what cannot be redacted is not handed on.
+static void secrets_stay_inside_when_memory_runs_out(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
+        char *target = spell(forms[i].target, PLAIN), *request = spell(forms[i].request, PLAIN), *answer = spell(forms[i].answer, PLAIN);
+        for (unsigned long n = 1; n < 90; n++) {
+            struct probe *p = probe_open();
+            struct request_head head = {.conn = &p->conn, .time_ns = 1, .method = bytes_of_text(forms[i].verb), .target = bytes_of_text(target)};
+            p->deaf = true;
+            mem_fail_after(n);
+            void *handle = p->in->request(p->in->ctx, &head);
+            p->in->request_body(p->in->ctx, handle, &(struct body_piece){.bytes = bytes_of_text(request)});
+            p->in->request_end(p->in->ctx, handle, &(struct message_end){.complete = true});
+            p->in->response(p->in->ctx, handle, &(struct response_head){.status = forms[i].status});
+            p->in->response_body(p->in->ctx, handle, &(struct body_piece){.bytes = bytes_of_text(answer)});
+            p->in->response_end(p->in->ctx, handle, &(struct message_end){.complete = true});
+            p->in->close(p->in->ctx, handle, &(struct exchange_end){.fate = FATE_ANSWERED});
+            mem_fail_after(0);
+            assert_int_equal(p->deaf_done, 1);
+            if (memmem(p->heard, p->heard_size, marker, sizeof marker - 1))
+                fail_msg("%s leaked when allocation %lu failed", forms[i].target, n);
+            probe_close(p);
+        }
+        free(target);
+        free(request);
+        free(answer);
+    }
+}
+
 static void credentials_in_headers_leave_no_secret(void **state)
 {
     (void)state;
@@ -259,6 +289,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_form_leaves_without_its_secret),
         cmocka_unit_test(truncated_and_holed_forms_leave_without_their_secret),
+        cmocka_unit_test(secrets_stay_inside_when_memory_runs_out),
         cmocka_unit_test(credentials_in_headers_leave_no_secret),
         cmocka_unit_test(what_is_redacted_says_so_and_where),
         cmocka_unit_test(documents_and_mappings_stay_whole_whatever_their_fields_are_called),
