@@ -158,12 +158,22 @@ static bool is_foreign(const struct flow *f, int side, const struct segment *seg
     return seg->flags & SEGMENT_ACK && h->known && o->known && is_far(h, seg->seq) && is_far(o, seg->ack);
 }
 
+// A SYN-ACK acknowledges the SYN that it answers, and what rode in it.
+static bool answers_another_syn(const struct flow *f, int side, const struct segment *seg)
+{
+    const struct half *o = &f->half[!side];
+    int64_t at = claim_offset(o, seg->ack);
+    return seg->flags & SEGMENT_SYN && seg->flags & SEGMENT_ACK && o->syn && (at < 0 || at > 1 << 16);
+}
+
 // How far the segment lies from what this connection would send next; a later connection has other sequence numbers.
 static uint64_t distance(const struct flow *f, int side, const struct segment *seg)
 {
     const struct half *h = &f->half[side], *o = &f->half[!side];
     if (seg->flags & SEGMENT_SYN && h->syn)
         return h->base_seq == seg->seq + 1 ? 0 : UINT64_MAX;
+    if (answers_another_syn(f, side, seg))
+        return UINT64_MAX;
     if (h->known)
         return (uint64_t)llabs(claim_offset(h, seg->seq) - h->next);
     if (seg->flags & SEGMENT_ACK && o->known)
@@ -175,6 +185,8 @@ static bool begins_anew(const struct flow *f, int side, const struct segment *se
 {
     const struct half *h = &f->half[side];
     if (seg->flags & SEGMENT_SYN) {
+        if (answers_another_syn(f, side, seg))
+            return true;
         if (is_beginning_of(f, side, seg))
             return false;
         return h->syn || h->known || f->closed;
