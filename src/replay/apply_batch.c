@@ -261,7 +261,7 @@ static enum added add_work(struct apply *ap, struct buf *b, struct work *w)
     if (act->kind == FOLD_DELETE) {
         if (!w->found && external < 0) {
             w->step += (uint32_t)act->steps;
-            return w->step == w->doc.step_count ? (finish(ap, w, w->wrote ? WORK_APPLIED : WORK_ALREADY, NULL) ? DONE_HERE : FAILED_HERE) : add_work(ap, b, w);
+            return add_work(ap, b, w);
         }
         add_action(ap, b, w, "delete", external < 0, external);
     } else if (act->kind == FOLD_FULL) {
@@ -277,8 +277,11 @@ static enum added add_work(struct apply *ap, struct buf *b, struct work *w)
         add_action(ap, b, w, "update", false, -1);
         add_line(b, buf_view(&act->body));
     } else {
-        bool expected = act->casualty || act->last->flags & PLAN_STEP_NOOP;
-        ok = finish(ap, w, expected ? WORK_ALREADY : WORK_NO_BASE, "the target does not have the document that this update changes");
+        if (act->casualty || act->last->flags & PLAN_STEP_NOOP) { // no casualty after all: the copy does not have it either
+            w->step += (uint32_t)act->steps;
+            return add_work(ap, b, w);
+        }
+        ok = finish(ap, w, WORK_NO_BASE, "the target does not have the document that this update changes");
         return ok ? DONE_HERE : FAILED_HERE;
     }
     return ADDED;

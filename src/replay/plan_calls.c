@@ -6,6 +6,7 @@
 #include "../base/json.h"
 #include "../base/mem.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 struct call_kind {
@@ -78,47 +79,51 @@ static bool collect_body(void *ctx, const struct body_piece *piece)
     return b->size < 16 * 1024 * 1024 && buf_add_bytes(b, piece->bytes);
 }
 
-// number_of_shards from the call that made the index, where no target tells.
-static void learn_shards(struct plan *p, uint32_t slot, const struct tape_row *row)
+static const struct json *setting(const struct json *settings, const char *name)
 {
-    static const char *const places[] = {"settings.index.number_of_shards", "settings.number_of_shards", "number_of_shards"};
-    struct plan_slot *s = &p->slots[slot];
+    char dotted[80];
+    snprintf(dotted, sizeof dotted, "index.%s", name);
+    const struct json *j = json_path(settings, dotted);
+    j = j ? j : json_member(settings, dotted);
+    return j ? j : json_member(settings, name);
+}
+
+// Shards as the call that made the index says; the defaults of its version where it does not.
+static struct route_index read_route(struct plan *p, const struct tape_row *row)
+{
+    unsigned version = row->x.server_version;
+    struct route_index r = {.old_default = version && version < 70000, .modulo = version >= 90400 && version < 1000000};
     struct buf body = {0};
     enum tape_body_state state;
     struct fault ignored = {0};
-    if (s->route.shards)
-        return;
-    if (tape_body(p->set.tape, row->tape, row->x.id, BODY_REQUEST, collect_body, &body, &state, &ignored)) {
-        struct arena a;
-        arena_init(&a, 64 * 1024 * 1024);
-        struct json *j = body.size ? json_parse(&a, buf_view(&body), NULL) : NULL;
-        unsigned version = row->x.server_version;
-        s->route.old_default = version && version < 70000;
-        s->route.modulo = version >= 90400 && version < 1000000;
-        uint32_t otherwise = version && version < 70000 ? 5 : version ? 1 : 0;
-        s->route.shards = otherwise;
-        const struct json *settings = j ? json_member(j, "settings") : NULL;
-        for (size_t i = 0; j && i < sizeof places / sizeof *places; i++) {
-            const struct json *found = json_path(j, places[i]);
-            if (found)
-                s->route.shards = (uint32_t)json_int(found, otherwise);
-        }
-        const struct json *dotted = settings ? json_member(settings, "index.number_of_shards") : NULL;
-        if (dotted)
-            s->route.shards = (uint32_t)json_int(dotted, otherwise);
-        const struct json *rns = settings ? json_path(settings, "index.number_of_routing_shards") : NULL;
-        rns = rns || !settings ? rns : json_member(settings, "number_of_routing_shards");
-        if (rns)
-            s->route.routing_shards = (uint32_t)json_int(rns, 0);
-        const struct json *part = settings ? json_path(settings, "index.routing_partition_size") : NULL;
-        part = part || !settings ? part : json_member(settings, "routing_partition_size");
-        if (part)
-            s->route.partition = (uint32_t)json_int(part, 0);
-        if (s->route.shards > 100000)
-            s->route.shards = 0;
-        arena_fini(&a);
-    }
+    struct arena a;
+    arena_init(&a, 64 * 1024 * 1024);
+    bool ok = tape_body(p->set.tape, row->tape, row->x.id, BODY_REQUEST, collect_body, &body, &state, &ignored);
+    struct json *j = ok && body.size ? json_parse(&a, buf_view(&body), NULL) : NULL;
+    const struct json *settings = j ? json_member(j, "settings") : NULL;
+    settings = settings ? settings : j; // old versions took them at the top
+    const struct json *shards = settings ? setting(settings, "number_of_shards") : NULL, *rns = settings ? setting(settings, "number_of_routing_shards") : NULL;
+    const struct json *part = settings ? setting(settings, "routing_partition_size") : NULL;
+    int64_t count = shards ? json_int(shards, 0) : version && version < 70000 ? 5 : version ? 1 : 0;
+    r.shards = count > 0 && count <= 1024 ? (uint32_t)count : 0;
+    r.routing_shards = rns ? (uint32_t)json_int(rns, 0) : 0;
+    r.partition = part ? (uint32_t)json_int(part, 0) : 0;
+    arena_fini(&a);
     buf_fini(&body);
+    return r;
+}
+
+static void learn_shards(struct plan *p, uint32_t slot, const struct tape_row *row)
+{
+    struct route_index r = read_route(p, row);
+    for (size_t n = 0; n < p->name_count; n++)
+        for (size_t l = 0; l < p->names[n].life_count; l++) {
+            struct plan_life *life = &p->names[n].lives[l];
+            if (life->born && life->born_exchange == row->x.id && life->born_tape == row->tape)
+                life->route = r;
+        }
+    if (!p->slots[slot].route.shards)
+        p->slots[slot].route = r;
 }
 
 // A reindex belongs to the index it writes to. Its name stands in the body.

@@ -16,6 +16,9 @@ struct plan_life {
     bool end_seen;             // by a call; else concluded
     bool end_skipped;          // the call that ended it is left out
     bool ended;
+    uint64_t born_exchange;
+    size_t born_tape;
+    struct route_index route;  // shards 0: not told by the call that made it
     uint64_t ops;              // seen in it: a life that is only concluded and empty never was
 };
 

@@ -191,6 +191,8 @@ static bool apply_life_event(struct plan *p, const struct life_event *e)
         tape_get(p->set.tape, e->tape, e->exchange, point_of_row, &at, &ignored);
     last->born = true;
     last->born_ns = at.answered_ns;
+    last->born_exchange = e->exchange;
+    last->born_tape = e->tape;
     return true;
 }
 

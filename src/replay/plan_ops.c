@@ -88,7 +88,11 @@ static enum held held_by_seam(const struct plan *p, const struct plan_name *n, c
 
 static struct route_index route_of(const struct plan *p, const struct plan_name *n, size_t life, uint32_t slot)
 {
-    if (life == 0 && !n->redirected)
+    const struct plan_seam *seam = seam_of(p, slot);
+    if (life < n->life_count && n->lives[life].route.shards)
+        return n->lives[life].route;
+    bool copied = seam && (seam->kind == PLAN_SEAM_SEQ || seam->kind == PLAN_SEAM_TIME) && life < n->life_count && n->lives[life].key == seam_life(p, n, seam);
+    if (!n->redirected && (copied || life == 0))
         return p->slots[slot].route;
     // A life that began by itself has the default number of shards of its version.
     struct route_index r = {.shards = p->slots[slot].route.old_default ? 5 : 1, .old_default = p->slots[slot].route.old_default};
@@ -242,7 +246,7 @@ static bool see_chosen(struct ops_pass *s, const struct tape_op *t, int name, ui
     struct plan *p = s->p;
     const struct op *op = &t->op;
     struct plan_name *n = &p->names[name];
-    int shard = route_shard(&p->slots[slot].route, op->id, op->routing);
+    int shard = route_shard(&p->slots[slot].route, op->id, op->routing); // near enough to tell lives apart
     size_t at = plan_names_life(p, name, op, shard, t->time_ns, t->answered_ns);
     int64_t life = n->life_count ? n->lives[at].key : PLAN_LIFE_FIRST;
     struct route_index route = route_of(p, n, at, slot);
