@@ -152,7 +152,8 @@ static bool note_twin(struct selection *s, struct raw_row *raw)
     struct raw_row *other = fresh ? NULL : v->ptr;
     int64_t apart = other ? other->time_us - raw->time_us : 0;
     if (other && other->reel != raw->reel && apart <= TWIN_US && apart >= -TWIN_US) {
-        bool keep_other = worth(other) >= worth(raw);
+        int more = worth(other) - worth(raw);
+        bool keep_other = more > 0 || (more == 0 && other->reel->which < raw->reel->which);
         struct raw_row *kept = keep_other ? other : raw, *lost = keep_other ? raw : other;
         kept->also_at |= lost->also_at | (lost->reel->which < 64 ? UINT64_C(1) << lost->reel->which : 0);
         lost->dropped = true;
@@ -284,10 +285,12 @@ static int next_raw(struct selection *s, struct raw_row **raw, struct fault *fau
 {
     for (;;) {
         if (row_is_due(s)) {
-            *raw = pop_row(s);
-            if (!(*raw)->dropped)
+            struct raw_row *first = pop_row(s);
+            if (!first->dropped) {
+                *raw = first;
                 return 1;
-            free_row(s, *raw);
+            }
+            free_row(s, first);
             continue;
         }
         if (!s->heap_count)

@@ -36,7 +36,7 @@ const struct tape_filter *matcher_filter(const struct matcher *m);
 bool matcher_has_calls(const struct matcher *m);    // some condition rests on who or shape
 bool matcher_has_client(const struct matcher *m);
 bool matcher_who(const struct matcher *m, const struct who_info *who);
-bool matcher_shape(const struct matcher *m, const struct shape_info *shape, bool outcome_final);
+bool matcher_shape(const struct matcher *m, const struct shape_info *shape, bool answer_final); // answer_final false: status and outcome may turn out differently
 bool matcher_name(const struct matcher *m, struct bytes name);       // an index by itself
 bool matcher_needs_names(const struct matcher *m);
 bool matcher_ip(const struct matcher *m, const uint8_t ip[16]);      // some port of this address may match

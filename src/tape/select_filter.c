@@ -172,17 +172,16 @@ bool matcher_who(const struct matcher *m, const struct who_info *who)
     return person && one_of(f->agent, f->agent_count, who->agent);
 }
 
-bool matcher_shape(const struct matcher *m, const struct shape_info *h, bool outcome_final)
+bool matcher_shape(const struct matcher *m, const struct shape_info *h, bool answer_final)
 {
     const struct tape_filter *f = m->f;
     if (f->writes && !(h->flags & EXCHANGE_WRITE))
         return false;
     if ((f->destructive || f->danger_count) && !h->danger.size)
         return false;
-    if (outcome_final && !one_of(f->outcome, f->outcome_count, bytes_of_text(format_outcomes[h->outcome])))
+    if (answer_final && !(status_matches(m, h->status) && one_of(f->outcome, f->outcome_count, bytes_of_text(format_outcomes[h->outcome]))))
         return false;
-    return one_of_verbs(f, h->verb) && one_of(f->api, f->api_count, h->api) && one_of(f->danger, f->danger_count, h->danger) &&
-           status_matches(m, h->status);
+    return one_of_verbs(f, h->verb) && one_of(f->api, f->api_count, h->api) && one_of(f->danger, f->danger_count, h->danger);
 }
 
 bool matcher_name(const struct matcher *m, struct bytes name)

@@ -183,7 +183,8 @@ static struct nummap *matching_calls(const struct matcher *m, struct reel *r, st
 {
     struct sets sets = {nummap_open(), nummap_open()};
     struct nummap *calls = nummap_open();
-    bool final = !r->lates || !nummap_count(r->lates); // a late outcome can make any shape match
+    // A late outcome can make any shape match, and so can another tap's copy that knows the answer.
+    bool final = (!r->lates || !nummap_count(r->lates)) && r->tape->count == 1;
     bool ok = calls && sets.whos && sets.shapes;
     ok = ok && fill_ids(o, "SELECT id FROM who", sets.whos, match_who, m, NULL) && fill_ids(o, "SELECT id FROM shape", sets.shapes, match_shape, m, &final);
     if (ok && nummap_count(sets.whos) && nummap_count(sets.shapes))

@@ -11,7 +11,7 @@ enum { WIDE_COLUMNS = 130, WHO_MOST = 28, ACTION_MOST = 26, LIST_MOST = 3 };
 
 void line_init(struct line_state *l, struct out *out, bool several)
 {
-    *l = (struct line_state){.out = out, .several = several, .who = 12, .action = 14};
+    *l = (struct line_state){.out = out, .several = several, .who = 20, .action = 16};
 }
 
 void line_who(struct buf *out, const struct exchange *x)

@@ -182,7 +182,7 @@ static size_t put_cell(struct table *t, size_t i, struct bytes value, bool right
     bool bounded = t->out->columns != 0;
     size_t room = bounded ? (c->width < left ? c->width : left) : SIZE_MAX;
     size_t used = emit_cut(&cut, value, room, t->out->unicode);
-    size_t pad = used < c->width ? c->width - used : 0;
+    size_t width = c->width < left ? c->width : left, pad = used < width ? width - used : 0;
     if (right)
         out_pad(t->out, pad);
     buf_add_bytes(&t->out->text, buf_view(&cut));
@@ -190,7 +190,7 @@ static size_t put_cell(struct table *t, size_t i, struct bytes value, bool right
         out_pad(t->out, pad);
     t->out->text.failed |= cut.failed;
     buf_fini(&cut);
-    return used < c->width ? c->width : used;
+    return used < width ? width : used;
 }
 
 static void put_row(struct table *t, struct bytes *from, const char *head)

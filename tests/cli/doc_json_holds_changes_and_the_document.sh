@@ -1,0 +1,2 @@
+tape t accident-os2191-a
+estape doc -t t catalog/p10 --json

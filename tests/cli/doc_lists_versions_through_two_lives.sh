@@ -1,0 +1,3 @@
+tape t accident-os2191-a
+estape doc -t t catalog/p10
+estape doc -t t catalog/p509 --reads

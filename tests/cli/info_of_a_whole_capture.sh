@@ -1,0 +1,2 @@
+tape t accident-os2191-a
+estape info -t t | grep -v '  size  '

@@ -1,0 +1,8 @@
+tape node1 accident-os2191-a
+tape node2 accident-os2191-a.clients
+estape log -t node2 --json --outcome unknown | wc -l
+estape log -t node1 -t node2 --json | wc -l
+estape log -t node1 -t node2 --json --outcome unknown | wc -l
+estape log -t node1 -t node2 --destructive
+estape show -t node1 -t node2 1272
+estape show -t node1 -t node2 node1:1272 | head -3

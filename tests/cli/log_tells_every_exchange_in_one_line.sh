@@ -1,0 +1,2 @@
+tape t elasticdump-from-os2
+estape log --tape t

@@ -1,0 +1,2 @@
+tape t accident-os2191-a
+estape show -t t 1272
