@@ -1,8 +1,7 @@
 // Index names in bodies: a table says for each API where they stand; what a path cannot say has a function of its own.
-#define PCRE2_CODE_UNIT_WIDTH 8
 #include "target.h"
 #include "../base/glob.h"
-#include <pcre2.h>
+#include "target_rename.h"
 
 // "a.b" members, "x[]" every element of an array, "*" every member. Leaves: a text is a comma list, an array holds texts.
 struct body_row {
@@ -107,25 +106,13 @@ static void add_aliases(struct target_list *t, const struct json *body)
                 add_path(t, action, names[i]);
 }
 
-// The name after the restore's renaming, a Java regular expression; only for plain names, a pattern's matches are not known.
+// The name after the restore's renaming; only for plain names, a pattern's matches are not known.
 static void add_renamed(struct target_list *t, struct bytes name, const struct json *pattern, const struct json *replacement)
 {
-    int error;
-    PCRE2_SIZE at, size = 1024;
-    PCRE2_UCHAR made[1024];
-    if (target_is_wildcard(name))
-        return;
-    pcre2_code *code = pcre2_compile(pattern->text.at, pattern->text.size, PCRE2_UTF, &error, &at, NULL);
-    pcre2_match_context *limits = code ? pcre2_match_context_create(NULL) : NULL;
-    if (limits) {
-        pcre2_set_match_limit(limits, 10000);
-        int n = pcre2_substitute(code, name.at, name.size, 0, PCRE2_SUBSTITUTE_GLOBAL | PCRE2_SUBSTITUTE_UNSET_EMPTY, NULL, limits,
-                                 replacement->text.at, replacement->text.size, made, &size);
-        if (n > 0)
-            target_add(t, bytes_of(made, size));
-    }
-    pcre2_match_context_free(limits);
-    pcre2_code_free(code);
+    char made[256];
+    size_t size;
+    if (!target_is_wildcard(name) && target_rename(name, pattern->text, replacement->text, made, sizeof made, &size))
+        target_add(t, bytes_of(made, size));
 }
 
 static void add_restore(struct target_list *t, const struct json *body)

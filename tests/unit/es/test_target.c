@@ -1,5 +1,6 @@
 // Every place where a call can name an index is read, each name once, in order.
 #include "../../../src/es/target.h"
+#include "../../../src/es/target_rename.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <cmocka.h>
@@ -163,6 +164,31 @@ static void wildcards_and_system_names_are_told_apart(void **state)
     assert_false(target_is_system(bytes_of_text("kibana_sample_data")));
 }
 
+static void restores_rename_as_java_would(void **state)
+{
+    static const struct { const char *name, *pattern, *replacement, *made; } cases[] = {
+        {"a", "(.+)", "restored_$1", "restored_a"}, {"index_1", "index_(.+)", "restored_$1", "restored_1"}, {"logs-2026", "^logs-(.*)$", "old-$1", "old-2026"},
+        {"other", "^logs-(.*)$", "old-$1", "other"}, {"a-b", "(.+)-(.+)", "$2-$1", "b-a"}, {"a.b", "\\.", "-", "a-b"}, {"aXbX", "X", "y", "ayby"},
+        {"n12m3", "(\\d+)", "<$1>", "n<12>m<3>"}, {"abc", "$", "_old", "abc_old"}, {"abc", "^", "pre_", "pre_abc"}, {"ab", "(.+?)", "$1.", "a.b."}, {"a", ".*", "x", "xx"},
+        {"a", "a", "\\$1", "$1"}, {"a", "(a)", "$0$1", "aa"}, {"x7", "[a-z]([0-9])", "$1", "7"},
+    };
+    static const char *const beyond[] = {"(a|b)", "a{2}", "(?i)a", "[^a]", "a+", "(((", "a)", "\\bx", "(.+)+"};
+    char made[64];
+    size_t size;
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        assert_true(target_rename(bytes_of_text(cases[i].name), bytes_of_text(cases[i].pattern), bytes_of_text(cases[i].replacement), made, sizeof made, &size));
+        if (!bytes_equal_text(bytes_of(made, size), cases[i].made))
+            fail_msg("%s by %s: %.*s, not %s", cases[i].name, cases[i].pattern, (int)size, made, cases[i].made);
+    }
+    for (size_t i = 0; i < sizeof beyond / sizeof *beyond; i++)
+        assert_false(target_rename(bytes_of_text("aab"), bytes_of_text(beyond[i]), bytes_of_text("x"), made, sizeof made, &size));
+    assert_false(target_rename(bytes_of_text("a"), bytes_of_text("a"), bytes_of_text("$1"), made, sizeof made, &size)); // no such group
+    assert_false(target_rename(bytes_of_text("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"), bytes_of_text("(.*)(.*)(.*)(.*)(.*)(.*)x"),
+                               bytes_of_text("y"), made, sizeof made, &size)); // gives up
+    assert_false(target_rename(bytes_of_text("aaaaaaaaaaaaaaaaaaaa"), bytes_of_text("a"), bytes_of_text("0123456789"), made, sizeof made, &size));
+}
+
 static void hostile_query_texts_end(void **state)
 {
     static const char *const texts[] = {"FROM", "FROM ,", "FROM \"", "FROM '", "/*", "--", "((((((((((", "FROM a AS", "SHOW COLUMNS IN", "DESC", "FROM a:", "FROM \"a\":", "\"\"\"",
@@ -191,6 +217,7 @@ int main(void)
         cmocka_unit_test(a_list_past_its_bound_counts_what_it_drops),
         cmocka_unit_test(memory_that_runs_out_is_told),
         cmocka_unit_test(wildcards_and_system_names_are_told_apart),
+        cmocka_unit_test(restores_rename_as_java_would),
         cmocka_unit_test(hostile_query_texts_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
