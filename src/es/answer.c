@@ -163,6 +163,9 @@ void answer_conclude(struct op_answer *a, bool minted)
         a->version = OP_NONE;
     if (a->seq_no < 0)
         a->seq_no = OP_NONE;
+    // A 404 whose words are missing: no such document, or no such index.
+    if (a->result == OP_UNKNOWN && a->status == 404 && (a->flags & OP_HOLE))
+        return;
     if (a->result == OP_UNKNOWN && a->status >= 200 && a->status < 300)
         a->result = hidden_result(a, minted);
     else if (a->result == OP_UNKNOWN && a->kind == OP_DELETE && a->status == 404)

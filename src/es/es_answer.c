@@ -192,6 +192,8 @@ static void read_single(struct call *c)
         answer_read_write(&cursor, &answer, &into);
     if (!answer.status)
         answer.status = c->x.status;
+    if (!c->answer_complete)
+        answer.flags |= OP_HOLE;
     // The Location of a created document tells the id that a filter took out of the body.
     struct bytes location = buf_view(&c->location);
     if (!answer.id.size && !c->ask.id.size && location.size)

@@ -26,7 +26,7 @@ static bool missing_is_fine(const struct call *c)
         return false;
     if (!(c->x.flags & EXCHANGE_WRITE))
         return c->route.api != API_NONE;
-    return c->single && c->ask.kind == OP_DELETE && !c->told.error_type.size && c->x.docs_failed == 0;
+    return c->single && c->ask.kind == OP_DELETE && !c->told.error_type.size && c->x.docs_ok == 1;
 }
 
 static void say(struct call *c, enum outcome outcome, struct bytes reason)
@@ -218,6 +218,8 @@ static void judge_answered(struct call *c)
     finish_ops(c);
     if (missing_is_fine(c))
         say_text(c, OUTCOME_OK, "");
+    else if (c->single && c->join && c->es->ops && op_join_totals(c->join)->unknown)
+        say_text(c, OUTCOME_UNKNOWN, "answer_lost");
     if (x->outcome != OUTCOME_OK)
         return;
     finish_reads(c);

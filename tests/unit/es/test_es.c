@@ -342,6 +342,19 @@ static void answer_cut_off_leaves_the_rest_unknown(void **state)
     probe_close(p);
 }
 
+static void delete_answered_404_without_words_is_unknown(void **state)
+{
+    (void)state;
+    struct probe *p = probe_open();
+    struct probe_row *row = probe_call(p, (struct probe_ask){"DELETE", "/c/_doc/1"}, (struct probe_answer){404, "{\"", .cut_off = true});
+    assert_int_equal(op_at(p, 0)->result, OP_UNKNOWN);
+    assert_int_equal(row->x.outcome, OUTCOME_UNKNOWN);
+    row = probe_call(p, (struct probe_ask){"DELETE", "/c/_doc/1?filter_path=none"}, (struct probe_answer){404, "{}"});
+    assert_int_equal(op_at(p, 1)->result, OP_NOT_FOUND);
+    assert_int_equal(row->x.outcome, OUTCOME_OK);
+    probe_close(p);
+}
+
 static void by_query_has_counts_and_no_ops(void **state)
 {
     (void)state;
@@ -490,6 +503,7 @@ int main(void)
         cmocka_unit_test(hole_in_an_answer_loses_only_what_it_covers),
         cmocka_unit_test(several_holes_are_bridged_by_ids),
         cmocka_unit_test(answer_cut_off_leaves_the_rest_unknown),
+        cmocka_unit_test(delete_answered_404_without_words_is_unknown),
         cmocka_unit_test(by_query_has_counts_and_no_ops),
         cmocka_unit_test(bodies_are_kept_as_asked),
         cmocka_unit_test(own_traffic_and_excluded_indices_leave_no_bodies),
