@@ -6,6 +6,7 @@
 #include "../base/mem.h"
 #include "../replay/verify.h"
 #include "../view/emit.h"
+#include "replay_follow.h"
 #include "replay_options.h"
 #include "tape_options.h"
 
@@ -17,9 +18,9 @@
 struct replay_settings {
     struct replay_choice choice;
     struct replay_account account;
-    const char *color, *dead_letters, *mappings;
+    const char *color, *dead_letters, *mappings, *cutover;
     int64_t lanes, sample;
-    bool json, dry_run, yes, in_place, quiet;
+    bool json, dry_run, yes, in_place, quiet, follow;
 };
 
 #define AT(field) offsetof(struct replay_settings, field)
@@ -29,6 +30,8 @@ static const struct option options[] = {
     REPLAY_ACCOUNT_OPTIONS(AT(account)),
     {0, "How", OPTION_GROUP, 0, NULL, NULL, NULL, false},
     {'n', "dry-run", OPTION_FLAG, AT(dry_run), NULL, "Print the plan and stop. Needs no target; with one, what it holds already is taken into account.", NULL, false},
+    {'F', "follow", OPTION_FLAG, AT(follow), NULL, "Go on with what is being recorded, and say when the copy is less than a second behind.", NULL, false},
+    {0, "cutover", OPTION_TEXT, AT(cutover), "NAME", "Follow; when less than a second behind, block writes to NAME, write the rest, compare everything, and make NAME an alias of the copy in one step. NAME may be an alias or, as after an accident, an index (it is removed).", NULL, false},
     {0, "exact-versions", OPTION_FLAG, AT(choice) + offsetof(struct replay_choice, exact), NULL, "For an isolated copy: documents keep the versions they had (version_type=external_gte).", NULL, false},
     {0, "mappings", OPTION_CHOICE, AT(mappings), "HOW", "Fields that the target does not know yet: learn (the default: their types are decided first, by the documents that decided them once, in a scratch index that is made and removed) or as-is.", "learn|as-is", false},
     {0, "in-place", OPTION_FLAG, AT(in_place), NULL, "Write onto the index of the recorded name although the tape shows it alive.", NULL, false},
@@ -123,9 +126,10 @@ struct numbers {
     bool bad;
 };
 
-static bool print_report(const struct replay_settings *s, struct out *o, const struct replay_run *r, const struct apply_report *a, const struct verify_report *v)
+static bool print_report(const struct replay_settings *s, struct out *o, const struct plan_count *c, const struct apply_report *a, const struct verify_report *v)
 {
-    const struct plan_count *c = plan_total(r->plan);
+    bool followed = (s->follow || s->cutover) && !v->documents;
+    bool skip_unknown = !s->choice.unknown || strcmp(s->choice.unknown, "apply") != 0;
     const struct numbers rows[] = {
         {"applied", "applied", a->applied, false},
         {"already", "there already", a->already, false},
@@ -134,10 +138,11 @@ static bool print_report(const struct replay_settings *s, struct out *o, const s
         {"missing_base", "updates without their document", a->missing_base, true},
         {"minted", "with ids minted here", c->minted, false},
         {"judged", "writes judged to have happened", c->judged_done, false},
-        {"unknown", "writes unknown", c->unknown, c->unknown > 0 && r->made.settings.unknown == PLAN_UNKNOWN_SKIP},
-        {"casualties", "casualties", c->casualties, !r->made.settings.casualties_apply},
+        {"unknown", "writes unknown", c->unknown, c->unknown > 0 && skip_unknown},
+        {"casualties", "casualties", c->casualties, !s->choice.casualties || strcmp(s->choice.casualties, "apply") != 0},
         {"casualties_possible", "possible casualties", c->casualties_possible, false},
         {"collisions", "collisions", c->collisions, false},
+        {"late", "came too late for their place", c->late, true},
         {"parity_lost", "version parity lost", a->parity_lost, false},
         {"barriers_different", "by-query calls with other counts", a->barriers_different, true},
         {"busy", "times the target was busy", a->busy, false},
@@ -165,6 +170,7 @@ static bool print_report(const struct replay_settings *s, struct out *o, const s
         buf_format(&o->text, ",\"interrupted\":%s,\"equal\":%s}}\n", a->interrupted ? "true" : "false", equal ? "true" : "false");
     else
         buf_format(&o->text, "%s\n", a->interrupted ? "interrupted: the same command goes on where it stopped"
+                                     : equal && followed ? "stopped following; estape verify compares the target with the tape"
                                      : equal        ? "the target equals the plan"
                                                     : "the target does NOT equal the plan");
     return equal;
@@ -193,9 +199,22 @@ static bool go(struct replay_settings *s, struct replay_run *r, struct out *out,
         fputs("\r\033[K", stderr);
     struct verify_settings verify = {.plan = r->plan, .source = source, .target = r->target, .about = &r->about, .indices = r->indices, .index_count = r->index_count,
                                      .journal = r->journal, .sample = (uint64_t)s->sample, .exact = s->choice.exact, .difference = difference, .ctx = s->json ? NULL : out};
-    ok = ok && (report.interrupted || verify_run(&verify, &compared, fault));
+    struct replay_following follow = {.run = r, .tape = r->made.settings.tape, .apply = &apply, .report = &report, .cutover = s->cutover, .stop = (const bool *)&want_stop,
+                                      .sum = *plan_total(r->plan), .quiet = showing.quiet, .terminal = showing.terminal, .difference = difference, .ctx = s->json ? NULL : out};
+    if (ok && (s->follow || s->cutover) && !report.interrupted) {
+        ok = replay_follow(&follow, fault);
+        compared = follow.compared;
+        report.interrupted = false;
+        if (ok && s->cutover && follow.switched && !s->json)
+            buf_format(&out->text, "%s is now an alias of %s; %llu writes were refused meanwhile\n", s->cutover, plan_slot(r->plan, 0)->to,
+                       (unsigned long long)follow.refused_meanwhile);
+        else if (ok && s->cutover && !follow.switched)
+            report.interrupted = true;
+    } else {
+        ok = ok && (report.interrupted || verify_run(&verify, &compared, fault));
+    }
     if (ok)
-        *status = print_report(s, out, r, &report, &compared) ? 0 : 1;
+        *status = print_report(s, out, &follow.sum, &report, &compared) ? 0 : 1;
     source_close(source);
     return ok;
 }
@@ -233,6 +252,12 @@ static int run(void *settings, int operand_count, char **operands)
     tape_options_output(&out, s->color);
     if (s->dry_run && !s->account.target)
         return dry_run(s, tape, &out);
+    if ((s->follow || s->cutover) && (s->choice.before || s->choice.until)) {
+        fault_user(&fault, "--follow goes on with what is being recorded: it cannot be combined with %s", s->choice.before ? "--before" : "--until");
+        return tape_options_end(tape, &out, false, &fault, 2);
+    }
+    struct plan_seen *seen = s->follow || s->cutover ? plan_seen_open(tape_count(tape)) : NULL;
+    r.seen = seen;
     bool ok = replay_run_open(&r, &s->choice, &s->account, tape, s->lanes > 0 ? (unsigned)s->lanes : 4, !s->dry_run, &fault);
     ok = ok && right_place(s, &r, &fault);
     if (ok) {
@@ -253,6 +278,7 @@ static int run(void *settings, int operand_count, char **operands)
     }
     bool refused = r.refused && !ok;
     replay_run_close(&r);
+    plan_seen_close(seen);
     int end = tape_options_end(tape, &out, ok, &fault, status);
     return refused && end == 2 ? REPLAY_REFUSED : end;
 }

@@ -146,7 +146,9 @@ static bool open_journal(struct replay_run *r, const struct replay_choice *c, co
 
 bool replay_run_open(struct replay_run *r, const struct replay_choice *c, const struct replay_account *a, struct tape *tape, unsigned lanes, bool write, struct fault *fault)
 {
+    struct plan_seen *seen = r->seen;
     memset(r, 0, sizeof *r);
+    r->seen = seen;
     *fault = (struct fault){0};
     r->target = replay_target_open(a, lanes, &r->about, fault);
     if (!r->target || !replay_choice_make(c, tape, &r->made, fault) || !(r->plan = plan_build(&r->made.settings, fault)))
@@ -171,6 +173,7 @@ bool replay_run_open(struct replay_run *r, const struct replay_choice *c, const 
     }
     r->made.settings.seams = r->seams;
     r->made.settings.seam_count = n;
+    r->made.settings.seen = seen;
     plan_close(r->plan);
     r->plan = plan_build(&r->made.settings, fault);
     return r->plan != NULL;

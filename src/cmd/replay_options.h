@@ -67,6 +67,7 @@ struct replay_run {
     struct preflight_index *indices;
     struct plan_seam *seams;
     size_t index_count;
+    struct plan_seen *seen; // set before opening: the plan begins a series
     bool refused; // the fault is a missing decision, exit status 3
 };
 bool replay_run_open(struct replay_run *r, const struct replay_choice *c, const struct replay_account *a, struct tape *tape, unsigned lanes, bool write, struct fault *fault);

@@ -37,13 +37,15 @@ struct apply_settings {
     size_t index_count;
     const char *dead_letters; // file, made when something goes there
     unsigned lanes;
-    bool exact, allow_gaps, run_unknown_barriers, mappings_as_they_are;
+    bool exact, allow_gaps, run_unknown_barriers, mappings_as_they_are, following;
     const bool *stop;         // set from outside: finish what is under way, then return
     void (*progress)(void *ctx, const struct apply_progress *p);
     void *ctx;
     // Documents of the target that live traffic deleted since the restore (NULL: not known).
     bool (*deleted_live)(void *ctx, uint32_t slot, struct bytes id);
 };
+
+uint64_t apply_source_key(uint64_t hash); // of the journal's row with a document's last applied source operation
 
 // Mapping calls, missing indices, then all documents and barriers. False: fault (the journal holds what was done).
 bool apply_run(const struct apply_settings *set, struct apply_report *report, struct fault *fault);

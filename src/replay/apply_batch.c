@@ -24,6 +24,11 @@ static uint64_t work_key(const struct work *w)
     return apply_key(&w->doc);
 }
 
+uint64_t apply_source_key(uint64_t hash)
+{
+    return map_hash(bytes_of(&hash, sizeof hash), 5);
+}
+
 // The document whatever the plan: the number that our own last write of it got.
 static uint64_t own_key(const struct work *w)
 {
@@ -78,6 +83,12 @@ static bool finish(struct apply *ap, struct work *w, enum work_end end, const ch
         if (!journal_put(ap->set->journal, own_key(w), &own, ap->fault))
             return false;
     }
+    const struct plan_step *last = &w->doc.steps[w->doc.step_count - 1];
+    if ((end == WORK_APPLIED || end == WORK_ALREADY) && last->seq_no >= 0 && ap->set->journal) {
+        struct journal_doc source = {JOURNAL_OWN, last->seq_no, last->primary_term, w->doc.life, 0};
+        if (!journal_put(ap->set->journal, apply_source_key(w->doc.hash), &source, ap->fault))
+            return false;
+    }
     return write_journal(ap, w, states[end]);
 }
 
@@ -92,6 +103,8 @@ static bool touched(const struct apply *ap, const struct work *w)
         return false;
     if (p->seam.kind == PLAN_SEAM_EMPTY && !ap->epoch)
         return true; // the index was empty: whoever wrote it was not us
+    if (ap->set->following)
+        return p->seam.kind != PLAN_SEAM_TIME && (w->doc.shard < 0 || w->doc.shard >= PREFLIGHT_SHARDS_MAX || w->seq_no > max[w->doc.shard]);
     if (p->seam.kind == PLAN_SEAM_TIME || w->doc.shard < 0 || w->doc.shard >= PREFLIGHT_SHARDS_MAX)
         return false;
     return w->seq_no > max[w->doc.shard];

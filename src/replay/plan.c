@@ -194,6 +194,7 @@ struct plan *plan_build(const struct plan_settings *settings, struct fault *faul
         return NULL;
     }
     p->set = *settings;
+    p->incremental = settings->seen && settings->seen->incremental;
     p->fault = fault;
     p->spill_dir = settings->spill_dir ? mem_text_copy(settings->spill_dir, strlen(settings->spill_dir)) : NULL;
     p->name_of = map_open();
@@ -209,9 +210,11 @@ struct plan *plan_build(const struct plan_settings *settings, struct fault *faul
          plan_judge_holes(p, fault) && plan_docs_reduce(p, fault);
     if (ok) {
         sum_counts(p);
-        refuse_lives(p);
-        refuse_missing(p);
-        refuse_rest(p);
+        if (!p->incremental) { // a plan that goes on was let through when it began
+            refuse_lives(p);
+            refuse_missing(p);
+            refuse_rest(p);
+        }
         if (p->fail_memory || p->refusal.failed)
             ok = fault_memory(fault);
     }
@@ -365,7 +368,7 @@ bool plan_next(struct plan *p, struct plan_doc *doc, struct fault *fault)
     memcpy(&head, r.at, sizeof head);
     const uint8_t *at = r.at + sizeof head;
     *doc = (struct plan_doc){.slot = head.slot, .epoch = head.epoch, .flags = head.flags, .shard = head.shard, .hash = head.hash,
-                             .held_seq = head.held_seq, .held_term = head.held_term, .final_version = head.final_version,
+                             .held_seq = head.held_seq, .held_term = head.held_term, .life = head.life, .final_version = head.final_version,
                              .steps = (const struct plan_step *)(const void *)at, .step_count = head.step_count};
     at += head.step_count * sizeof(struct plan_step);
     doc->id = bytes_of(at, head.id_size);

@@ -37,6 +37,12 @@ struct plan_seam {
     const int64_t *sure_seq; // per shard: up to here all is held; between both documents are compared
 };
 
+// Going on where an earlier plan stopped: exchanges it has taken are not taken again, and what is already on the target is
+// known by its source numbers.
+struct plan_seen;
+struct plan_seen *plan_seen_open(size_t tapes); // NULL: memory out
+void plan_seen_close(struct plan_seen *s);
+
 struct plan_settings {
     struct tape *tape;
     const char *const *index;    // patterns; with maps, the maps' names are chosen too
@@ -51,6 +57,10 @@ struct plan_settings {
     bool casualties_apply, allow_gaps, admin, exact_versions;
     const struct plan_seam *seams;
     size_t seam_count;
+    struct plan_seen *seen;      // NULL: a whole plan. Else taken exchanges are added to it, and a plan after the first is incremental
+    // Last source operation applied to a document (of its key's hash); false: none. Only asked by incremental plans.
+    bool (*applied)(void *ctx, uint64_t hash, int64_t *life, int64_t *term, int64_t *seq_no);
+    void *applied_ctx;
     const char *spill_dir;       // NULL: $TMPDIR
     size_t memory_bytes;         // 0: 256 MiB
 };
@@ -92,6 +102,7 @@ struct plan_doc {
     int shard;             // -1 unknown
     uint64_t hash;         // of its key: lanes and the journal use it
     struct bytes id, routing, type;
+    int64_t life;          // of its last step
     int64_t held_seq, held_term; // last held operation, OP_NONE
     int64_t final_version; // recorded version after its last step, OP_NONE
     const struct plan_step *steps;
@@ -124,6 +135,7 @@ struct plan_count {
     uint64_t ops, by_kind[OP_KINDS], accepted, refused, noops, dropped, held, unsure, outside, skipped, documents, steps, source_bytes;
     uint64_t judged_done, judged_not_done, unknown, unknown_ids, minted, unresolved_names;
     uint64_t casualties, casualties_possible, collisions, left_out_refused, time_ordered, truncated_ops, redacted_ops, pipelines, scripts;
+    uint64_t late; // arrived behind a later write of their document that was applied already
     uint64_t truncated_writes, gaps, gap_bytes, missing_numbers, redirected;
 };
 

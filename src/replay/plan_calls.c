@@ -173,6 +173,10 @@ static bool see_call(void *ctx, const struct tape_row *row)
         learn_shards(p, slot, row);
     if (!in_range(p, row->tape, x))
         return true;
+    if (p->incremental && plan_seen_has(p->set.seen, row->tape, x->id))
+        return true;
+    if (p->set.seen && !plan_seen_add(p->set.seen, row->tape, x->id))
+        return !(c->failed = true);
     if (p->set.seam_count)
         for (size_t i = 0; i < p->set.seam_count; i++)
             if (strcmp(p->set.seams[i].to, p->slots[slot].to) == 0 && p->set.seams[i].time_ns != WHEN_UNKNOWN && x->time_ns < p->set.seams[i].time_ns)

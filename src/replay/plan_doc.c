@@ -190,6 +190,23 @@ static void spread_held(struct group *g)
     }
 }
 
+// An incremental plan: what stands before the last applied operation is on the target, or came too late to be put before it.
+static void pass_applied(struct group *g)
+{
+    struct plan *p = g->p;
+    int64_t life, term, seq_no;
+    if (!p->set.applied || !p->set.applied(p->set.applied_ctx, g->ops[0]->hash, &life, &term, &seq_no))
+        return;
+    for (size_t i = 0; i < g->count; i++) {
+        struct op_rec *r = g->ops[i];
+        bool before = r->life < life || (r->life == life && r->seq_no >= 0 && (r->primary_term < term || (r->primary_term == term && r->seq_no <= seq_no)));
+        if (!before || r->result == OP_NOOP)
+            continue;
+        r->marks |= REC_HELD;
+        p->slots[r->slot].count.late += took_effect(r) && r->kind == OP_UPDATE;
+    }
+}
+
 static void witness_chain(struct group *g)
 {
     struct plan *p = g->p;
@@ -285,6 +302,7 @@ static bool emit(struct reducing *x, const struct op_rec *any)
     head.held_seq = x->held_seq;
     head.held_term = x->held_term;
     head.final_version = x->final_version;
+    head.life = any->life;
     head.id_size = (uint32_t)id.size;
     head.routing_size = (uint32_t)routing.size;
     head.type_size = (uint32_t)type.size;
@@ -430,6 +448,12 @@ static bool reduce_group(struct group *g)
     struct reducing x = {.g = g, .model = empty ? MODEL_GONE : MODEL_UNKNOWN, .epoch = first->epoch, .held_seq = OP_NONE, .held_term = OP_NONE,
                          .final_version = OP_NONE, .count = &slot->count, .doc_flags = empty ? PLAN_DOC_BASE_EMPTY : 0};
     int64_t life = first->life;
+    bool incremental = p->set.seen && p->set.seen->floor && p->incremental;
+    if (incremental) { // what came before is on the target: only it knows the document
+        x.model = MODEL_UNKNOWN;
+        x.doc_flags = 0;
+        x.diverged = p->skip_count > 0 && (first->marks & REC_AFTER_SKIP);
+    }
     for (size_t i = 0; i < g->count; i++) {
         struct op_rec *r = g->ops[i];
         if (r->life != life) {
@@ -481,6 +505,7 @@ static bool finish_group(struct group *g)
     drop_copies(g);
     plan_judge_versions(g->ops, g->count);
     infer_versions(g);
+    pass_applied(g);
     spread_held(g);
     witness_chain(g);
     g->step_count = 0;

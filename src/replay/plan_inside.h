@@ -37,6 +37,14 @@ struct plan_resolution {
     bool alias;
 };
 
+struct plan_seen {
+    struct nummap *recent;     // exchanges taken, newer than floor
+    uint64_t *floor, *newest;  // per tape: below floor all were taken
+    size_t tapes;
+    bool incremental;          // a plan was made before
+};
+enum { PLAN_SEEN_WINDOW = 100000 };
+
 struct plan_point {            // an exchange named by --before or --skip
     size_t tape;
     uint64_t id;
@@ -66,6 +74,7 @@ struct doc_head {              // of a reduced document in the second sorter; fo
     int32_t shard;
     uint64_t hash;
     int64_t held_seq, held_term, final_version;
+    int64_t life;
     uint32_t id_size, routing_size, type_size, pad;
 };
 
@@ -117,6 +126,7 @@ struct plan {
     size_t mint_size;
     int64_t first_ns;          // the tape's first row
     bool fail_memory;
+    bool incremental;          // goes on where another plan stopped
     struct fault *fault;       // while building
 };
 
@@ -130,6 +140,9 @@ int plan_names_slot(struct plan *p, int name);                         // -1: no
 bool plan_names_chosen(struct plan *p, const struct exchange *x, uint32_t *slot);
 void plan_names_free(struct plan *p);
 bool plan_point_hit(const struct plan_point *pt, size_t tape, uint64_t exchange);
+bool plan_seen_has(const struct plan_seen *s, size_t tape, uint64_t exchange);
+bool plan_seen_add(struct plan_seen *s, size_t tape, uint64_t exchange); // false: memory out
+void plan_seen_settle(struct plan_seen *s); // after a plan: forgets what lies below the window
 bool plan_is_skipped(const struct plan *p, size_t tape, uint64_t exchange);
 
 // plan_calls.c: exchanges that are no document writes

@@ -8,6 +8,8 @@ struct ops_pass {
     struct plan *p;
     struct buf rec;
     bool failed, locate;
+    uint64_t taking;         // exchange being taken, plus one
+    size_t taking_tape;
     plan_source_fn *sources; // a pass that only hands out what was parsed
     void *ctx;
 };
@@ -251,7 +253,7 @@ static bool see_chosen(struct ops_pass *s, const struct tape_op *t, int name, ui
     int64_t life = n->life_count ? n->lives[at].key : PLAN_LIFE_FIRST;
     struct route_index route = route_of(p, n, at, slot);
     int life_shard = route_shard(&route, op->id, op->routing);
-    if (!s->sources && !feed_check(s, t, (uint32_t)name, life, life_shard))
+    if (!s->sources && !(p->set.seen && p->set.seen->incremental) && !feed_check(s, t, (uint32_t)name, life, life_shard))
         return false;
     if (s->locate)
         return true;
@@ -312,6 +314,14 @@ static bool see_op(void *ctx, const struct tape_op *t)
     struct plan *p = s->p;
     bool resolved = true;
     struct bytes concrete = t->op.index;
+    if (p->set.seen && !s->sources && !s->locate && plan_seen_has(p->set.seen, t->tape, t->op.exchange) && !(s->taking == t->op.exchange + 1 && s->taking_tape == t->tape))
+        return true;
+    if (p->set.seen && !s->sources && !s->locate && s->taking != t->op.exchange + 1) {
+        s->taking = t->op.exchange + 1; // its further items are part of the same exchange
+        s->taking_tape = t->tape;
+        if (!plan_seen_add(p->set.seen, t->tape, t->op.exchange))
+            return !(s->failed = true);
+    }
     if (!s->sources && t->op.exchange > p->last_exchange[t->tape])
         p->last_exchange[t->tape] = t->op.exchange;
     if (t->op.flags & OP_INDEX_ASKED)
@@ -396,6 +406,8 @@ bool plan_ops_load(struct plan *p, struct fault *fault)
     size_t memory = p->set.memory_bytes ? p->set.memory_bytes : (size_t)256 << 20;
     struct ops_pass s = {.p = p};
     struct tape_op_filter f = {.since_ns = WHEN_UNKNOWN, .until_ns = WHEN_UNKNOWN};
+    if (p->set.seen && p->set.seen->incremental && p->set.seen->tapes == 1)
+        f.exchange_from = p->set.seen->floor[0];
     p->fault = fault;
     p->by_doc = sorter_open(p->spill_dir, memory / 2, by_document);
     p->check = check_open();
@@ -415,6 +427,8 @@ bool plan_ops_load(struct plan *p, struct fault *fault)
         ok = tape_ops(p->set.tape, &f, see_op, &s, fault) && !s.failed;
     }
     buf_fini(&s.rec);
+    if (ok && p->set.seen)
+        plan_seen_settle(p->set.seen);
     return ok && sorter_finish(p->by_doc, fault);
 }
 

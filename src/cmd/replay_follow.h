@@ -1,0 +1,22 @@
+// Going on with what is being recorded, and the switch: replay --follow and --cutover.
+#pragma once
+#include "../replay/verify.h"
+#include "replay_options.h"
+
+struct replay_following {
+    struct replay_run *run;
+    struct tape *tape;
+    struct apply_settings *apply;   // its plan is replaced as the tape grows
+    struct apply_report *report;    // grows
+    const char *cutover;            // index or alias to take over, or NULL
+    const bool *stop;
+    bool quiet, terminal;
+    uint64_t refused_meanwhile;     // writes that the block of a cut-over refused
+    bool switched;
+    struct plan_count sum;          // of all plans
+    struct verify_report compared;  // of the cut-over
+    void (*difference)(void *ctx, const struct plan_doc *doc, enum verify_difference what, struct bytes want, struct bytes have);
+    void *ctx;
+};
+// Until stopped, or switched over. False: fault; before a switch nothing but the block was changed, and it is taken back.
+bool replay_follow(struct replay_following *f, struct fault *fault);
