@@ -32,7 +32,7 @@ struct feed {
     size_t seen_count;
 };
 
-static size_t feed_place(struct feed *f, const char *rule)
+static inline size_t feed_place(struct feed *f, const char *rule)
 {
     size_t i = 0;
     while (i < f->seen_count && strcmp(f->seen[i].rule, rule) != 0)
@@ -45,7 +45,7 @@ static size_t feed_place(struct feed *f, const char *rule)
     return i;
 }
 
-static void feed_alert(void *ctx, const struct alert *a)
+static inline void feed_alert(void *ctx, const struct alert *a)
 {
     struct feed *f = ctx;
     size_t i = feed_place(f, a->rule);
@@ -59,7 +59,7 @@ static void feed_alert(void *ctx, const struct alert *a)
     snprintf(f->seen[i].json, sizeof f->seen[i].json, "%.*s", (int)a->json.size, (const char *)a->json.at);
 }
 
-static void feed_finding(void *ctx, const char *file, int line, const char *rule, const char *text, bool error)
+static inline void feed_finding(void *ctx, const char *file, int line, const char *rule, const char *text, bool error)
 {
     char *last = ctx;
     if (error && last)
@@ -104,7 +104,7 @@ static const struct bytes *feed_list(struct feed *f, const struct json *j, const
     return at;
 }
 
-static void feed_exchange(struct feed *f, const struct json *j, struct exchange *x)
+static inline void feed_exchange(struct feed *f, const struct json *j, struct exchange *x)
 {
     static const struct {
         const char *name;
@@ -150,7 +150,7 @@ static void feed_exchange(struct feed *f, const struct json *j, struct exchange 
 }
 
 // One event, `repeat` times `step` seconds apart. "attempt": alert_attempt alone; "both": attempt, then the outcome.
-static void feed_event(struct feed *f, const struct json *j)
+static inline void feed_event(struct feed *f, const struct json *j)
 {
     int64_t repeat = feed_number(j, "repeat", 1);
     double step = feed_real(j, "step");
@@ -186,7 +186,7 @@ static void feed_event(struct feed *f, const struct json *j)
 }
 
 // Rules: text of a file, or NULL for the built-in pack.
-static void feed_open_live(struct feed *f, const char *text, bool live)
+static inline void feed_open_live(struct feed *f, const char *text, bool live)
 {
     struct fault fault = {0};
     char finding[512] = "";
@@ -202,12 +202,12 @@ static void feed_open_live(struct feed *f, const char *text, bool live)
     assert_non_null(f->alerter);
 }
 
-static void feed_open(struct feed *f, const char *text)
+static inline void feed_open(struct feed *f, const char *text)
 {
     feed_open_live(f, text, true);
 }
 
-static void feed_close(struct feed *f)
+static inline void feed_close(struct feed *f)
 {
     alert_close(f->alerter);
     rules_close(f->rules);
