@@ -22,7 +22,8 @@ library() {
         llhttp.h) echo http ;;
         sqlite3.h) echo tape ;;
         curl/*) echo "replay alert" ;;
-        yaml.h|pcre2.h) echo alert ;;
+        yaml.h) echo alert ;;
+        pcre2.h) echo "alert es" ;;
         openssl/*) echo "alert es" ;;
         *) echo any ;;
     esac
