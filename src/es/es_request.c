@@ -166,7 +166,7 @@ static void read_route(struct call *c, const struct request_head *head)
     if (!route_find(c->x.verb, path, mask, &c->route))
         e->stats.unknown_routes++;
     c->x.api = route_api_name(c->route.api);
-    c->x.action = route_api_action(c->route.api);
+    c->x.action = bytes_of_text(c->route.action);
     target_init(&c->targets, &c->arena);
     target_add_url(&c->targets, &c->route, &c->query);
     for (size_t i = 0; i < c->targets.count; i++) {
@@ -347,12 +347,16 @@ static void read_body(struct call *c)
     if (es_learn_asks(c))
         es_learn_request(c, tree, text);
     struct danger_input in = {.route = &c->route, .query = &c->query, .body = tree, .body_unread = unread && (b->whole.size || b->over || b->broken),
-                              .targets = &c->targets,
+                              .targets = &c->targets, .raw = text.size ? bytes_of(text.at, text.size < BOUND_RULE_BODY_BYTES ? text.size : BOUND_RULE_BODY_BYTES) : buf_view(&c->head),
                               .seen = c->danger_seen | (c->bulk && bulk_total(c->bulk)->scripted ? (unsigned)DANGER_SEEN_SCRIPT : 0)};
     struct danger danger = danger_of(&in);
     if (danger.id && danger.level >= DANGER_MEDIUM) {
         c->x.danger = bytes_of_text(danger.id);
         c->es->stats.destructive++;
+    }
+    if (bytes_equal_text(c->x.danger, "docs.sql_delete") && !(c->x.flags & EXCHANGE_WRITE)) {
+        c->x.flags |= EXCHANGE_WRITE;
+        c->es->stats.writes++;
     }
     arena_fini(&arena);
 }
