@@ -159,7 +159,11 @@ static sqlite3 *open_file(struct fsck_segment *s, const char *file, uint32_t app
     sqlite3 *db = segment_open_file(&s->all->reel, file, s->sealed, why, sizeof why);
     if (!db)
         fsck_say(s->all, file, 1, false, "%s", why);
-    else if (!fsck_integrity(s->all, db, file, application_id)) {
+    else if (!s->sealed && db_int(db, "SELECT count(*) FROM sqlite_schema", -1) == 0 && db_int(db, "PRAGMA application_id", -1) == 0) {
+        fsck_say(s->all, file, 1, true, "it is empty: its recorder died before anything was in it");
+        sqlite3_close(db);
+        db = NULL;
+    } else if (!fsck_integrity(s->all, db, file, application_id)) {
         sqlite3_close(db);
         db = NULL;
     }

@@ -100,16 +100,12 @@ bool writer_ready(struct tape_writer *w, int64_t time_ns)
         return false;
     if (time_ns != WHEN_UNKNOWN && time_ns > w->now_ns)
         w->now_ns = time_ns;
-    if (w->rows_off || (!w->seg.open && !segment_begin(w, time_ns))) {
-        w->lost_rows += !w->failed && time_ns != WHEN_UNKNOWN;
+    if (w->rows_off || (!w->seg.open && !segment_begin(w, time_ns)))
         return false;
-    }
     if (w->seg.tx_rows >= TX_ROWS_MAX || w->seg.tx_body_bytes >= TX_BODY_BYTES_MAX)
         writer_commit(w, false);
-    if (w->failed || !w->seg.open || !begin_log(w)) {
-        w->lost_rows += !w->failed && time_ns != WHEN_UNKNOWN;
+    if (w->failed || !w->seg.open || !begin_log(w))
         return false;
-    }
     writer_note_time(w, time_ns);
     return tell_unrecorded(w, time_ns);
 }

@@ -507,6 +507,7 @@ bool tape_write_exchange(struct tape_writer *w, const struct exchange *x, struct
         writer_note_time(w, x->answered_ns);
         store_done(w, x);
     } else { // its bodies are not waited for any more
+        w->lost_rows += !w->failed;
         body_finish(w, x->id, BODY_REQUEST, x->api);
         body_finish(w, x->id, BODY_RESPONSE, x->api);
     }

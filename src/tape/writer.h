@@ -135,7 +135,7 @@ struct tape_writer {
 };
 
 // ---- write.c --------------------------------------------------------------------------------------------------------
-// Ready to write a row: a segment is open, in a transaction. False: nothing can be stored now (counted), or never
+// Ready to write a row: a segment is open, in a transaction. False: nothing can be stored now, or never
 // (w->failed); `return !w->failed` is right after it.
 bool writer_ready(struct tape_writer *w, int64_t time_ns);
 // What a statement on the log gave. False: the row is not stored; rows are off, or w->failed.

@@ -1,0 +1,36 @@
+"""A capture in the making: packets of one connection that writes documents, with the time of now."""
+import json, struct, time
+
+
+class Feed:
+    """Packets of one connection: a handshake, then writes with their answers."""
+
+    def __init__(self, port):
+        self.ends = [(b"\x0a\x00\x00\x05", port), (b"\x0a\x00\x00\x01", 9200)]
+        self.seq = [1000, 5000]
+
+    def packet(self, side, flags, payload=b""):
+        (src, sport), (dst, dport) = self.ends[side], self.ends[1 - side]
+        tcp = struct.pack(">HHIIBBHHH", sport, dport, self.seq[side], self.seq[1 - side], 5 << 4, flags, 65535, 0, 0)
+        ip = struct.pack(">BBHHHBBH4s4s", 0x45, 0, 40 + len(payload), 0, 0, 64, 6, 0, src, dst)
+        frame = b"\0" * 12 + b"\x08\x00" + ip + tcp + payload
+        self.seq[side] += len(payload) + (1 if flags & 2 else 0)
+        now = time.time()
+        return struct.pack("<IIII", int(now), int(now % 1 * 1e6), len(frame), len(frame)) + frame
+
+    def begin(self):
+        head = struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 262144, 1)
+        syn = self.packet(0, 2)
+        return head + syn + self.packet(1, 0x12) + self.packet(0, 0x10)
+
+    def write(self, name, size, text=None):
+        body = json.dumps({"name": name, "text": text or name * (size // len(name))}).encode()
+        ask = (f"PUT /kill/_doc/{name} HTTP/1.1\r\nHost: es\r\nX-Opaque-Id: {name}\r\nContent-Type: application/json\r\n"
+               f"Content-Length: {len(body)}\r\n\r\n").encode() + body
+        answer = json.dumps({"_index": "kill", "_id": name, "_version": 1, "result": "created", "_seq_no": 1, "_primary_term": 1}).encode()
+        answer = f"HTTP/1.1 201 Created\r\nContent-Type: application/json\r\nContent-Length: {len(answer)}\r\n\r\n".encode() + answer
+        out = b""
+        for side, text in ((0, ask), (1, answer)):
+            for at in range(0, len(text), 1400):
+                out += self.packet(side, 0x18, text[at:at + 1400])
+        return out
