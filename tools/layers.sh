@@ -22,8 +22,7 @@ library() {
         llhttp.h) echo http ;;
         sqlite3.h) echo tape ;;
         curl/*) echo "replay alert" ;;
-        yaml.h) echo alert ;;
-        pcre2.h) echo "alert es" ;;
+        yaml.h|pcre2.h) echo alert ;;
         openssl/*) echo "alert es" ;;
         *) echo any ;;
     esac

@@ -4,6 +4,7 @@
 #include "../base/clock.h"
 #include "../base/diag.h"
 #include "../base/mem.h"
+#include "../es/version.h"
 #include "../recorder.h"
 #include "alerts_record.h"
 #include "privilege.h"
@@ -220,31 +221,32 @@ static bool parse_ports(struct made *m, const struct record_settings *s, bool li
     return true;
 }
 
+// "10.0.0.5", "[::1]"
+static bool parse_address(const char *text, size_t size, struct endpoint *to)
+{
+    char host[64];
+    if (size >= 2 && text[0] == '[' && text[size - 1] == ']')
+        text++, size -= 2;
+    if (size >= sizeof host)
+        return false;
+    snprintf(host, sizeof host, "%.*s", (int)size, text);
+    struct in_addr four;
+    if (inet_pton(AF_INET, host, &four) != 1)
+        return inet_pton(AF_INET6, host, to->ip) == 1;
+    to->ip[10] = to->ip[11] = 0xff;
+    memcpy(to->ip + 12, &four, 4);
+    return true;
+}
+
 static bool parse_version(const char *text, struct es_version_of *v, struct fault *fault)
 {
-    char host[128];
     const char *equal = strchr(text, '='), *colon = equal ? memrchr(text, ':', (size_t)(equal - text)) : NULL;
-    unsigned major = 0, minor = 0, patch = 0, port = 0;
-    if (colon && (size_t)(colon - text) < sizeof host && sscanf(colon + 1, "%u=", &port) == 1 && port && port < 65536) {
-        const char *version = equal + 1;
-        bool opensearch = strncmp(version, "opensearch-", 11) == 0;
-        size_t skip = text[0] == '[' ? 1 : 0;
-        snprintf(host, sizeof host, "%.*s", (int)(colon - text - 2 * (long)skip), text + skip);
-        struct in_addr four;
-        bool ok = true;
-        *v = (struct es_version_of){0};
-        if (inet_pton(AF_INET, host, &four) == 1) {
-            v->server.ip[10] = v->server.ip[11] = 0xff;
-            memcpy(v->server.ip + 12, &four, 4);
-        } else {
-            ok = inet_pton(AF_INET6, host, v->server.ip) == 1;
-        }
+    unsigned port;
+    *v = (struct es_version_of){0};
+    if (colon && sscanf(colon + 1, "%u=", &port) == 1 && port && port < 65536 && parse_address(text, (size_t)(colon - text), &v->server) &&
+        version_parse(bytes_of_text(equal + 1), &v->version)) {
         v->server.port = (uint16_t)port;
-        int parts = sscanf(version + (opensearch ? 11 : 0), "%u.%u.%u", &major, &minor, &patch);
-        if (ok && parts >= 1 && major && major < 100 && minor < 100 && patch < 100) {
-            v->version = major * 10000 + minor * 100 + patch + (opensearch ? 1000000 : 0);
-            return true;
-        }
+        return true;
     }
     return fault_user(fault, "--version-of %s: say ADDRESS:PORT=VERSION, as 10.0.0.5:9200=7.10 or [::1]:9200=opensearch-2.19", text);
 }
