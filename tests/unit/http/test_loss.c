@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include <cmocka.h>
 
@@ -243,6 +244,55 @@ static void answers_in_doubt_leave_no_hang_up(void **state)
                "1> GET /1\n1> end 0\ngap client lost 19+19\n2> GET /3\n2> end 0\n1< 200\n1< 'ok'\n1< end 2\n1. answered\ngap server orphan 40+40\ngap server orphan 80+40\n2. answer lost\n");
 }
 
+// Four segments an exchange, each lost with a chance of `percent`: every request whose first segment survived is told, and an
+// answer (which names its request) never comes to another one.
+static void lose_at_random(unsigned percent, unsigned seed)
+{
+    enum { EXCHANGES = 150 };
+    static char text[EXCHANGES][4][96];
+    struct step steps[EXCHANGES * 4 + 3];
+    size_t n = 0, survivors = 0, told = 0;
+    srand(seed);
+    for (int i = 0; i < EXCHANGES; i++) {
+        snprintf(text[i][0], sizeof text[i][0], "PUT /%04d HTTP/1.1\r\n%s\r\n\r\n", i, i % 3 ? "Content-Length: 12" : "Transfer-Encoding: chunked");
+        snprintf(text[i][1], sizeof text[i][1], "%s", i % 3 ? "{\"GET /\":12}" : "6\r\n{\"a\":1\r\n1\r\n}\r\n0\r\n\r\n");
+        snprintf(text[i][2], sizeof text[i][2], "HTTP/1.1 20%d Fine\r\n%s\r\n\r\n%s%04d", i % 2, i % 5 ? "Content-Length: 14" : "Transfer-Encoding: chunked", i % 5 ? "" : "e\r\n", i);
+        snprintf(text[i][3], sizeof text[i][3], "%s%s", "0123456789", i % 5 ? "" : "\r\n0\r\n\r\n");
+        for (int k = 0; k < 4; k++) {
+            bool lost = (unsigned)(rand() % 100) < percent;
+            survivors += k == 0 && !lost;
+            steps[n++] = (struct step){lost ? STEP_LOSE : STEP_DATA, k > 1, text[i][k], strlen(text[i][k]), 0, GAP_LOST};
+        }
+    }
+    steps[n] = (struct step){0};
+    struct talk t;
+    const char *trace = talk_play(&t, steps, NULL, CUT_WHOLE, seed);
+    int asked[EXCHANGES + 1] = {0};
+    for (const char *line = trace; *line; line = strchr(line, '\n') + 1) {
+        int id, number;
+        if (sscanf(line, "%d> PUT /%d", &id, &number) == 2) {
+            asked[id] = number;
+            told++;
+        } else if (sscanf(line, "%d< '%4d", &id, &number) == 2 && line[strcspn(line, "'") + 1] == '0' && strncmp(strchr(line, '\'') + 1, "0123", 4) != 0) {
+            assert_int_equal(asked[id], number);
+        } else if (sscanf(line, "%d< 20%d", &id, &number) == 2) {
+            assert_int_equal(asked[id] % 2, number);
+        }
+    }
+    assert_int_equal(told, survivors);
+    assert_true(t.stats.pairs * 100 >= survivors * (percent > 10 ? 40 : 80));
+    talk_fini(&t);
+}
+
+static void random_losses_lose_no_request_and_mix_no_pair(void **state)
+{
+    (void)state;
+    static const unsigned percents[] = {0, 1, 3, 10, 30};
+    for (size_t i = 0; i < sizeof percents / sizeof percents[0]; i++)
+        for (unsigned seed = 1; seed <= 40; seed++)
+            lose_at_random(percents[i], seed);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -269,6 +319,7 @@ int main(void)
         cmocka_unit_test(requests_go_on_where_acknowledgements_are_unknown),
         cmocka_unit_test(read_until_close_answer_ends_when_the_client_asks_again),
         cmocka_unit_test(answer_behind_a_loss_is_not_given_back_to_a_request_before_a_lost_one),
+        cmocka_unit_test(random_losses_lose_no_request_and_mix_no_pair),
         cmocka_unit_test(answers_in_doubt_leave_no_hang_up),
         cmocka_unit_test(recording_that_ends_inside_a_body_says_so),
     };
