@@ -520,7 +520,7 @@ static void compile(struct loader *l, struct rule *rule)
 static bool names_unsealed(const struct rules *r, const struct rule *rule)
 {
     const struct yaml *names = yaml_member(yaml_member(rule->doc, "correlation"), "rules");
-    for (const struct yaml *n = names ? names->first : NULL; n; n = n->next) {
+    for (const struct yaml *n = names && names->kind == YAML_SCALAR ? names : names ? names->first : NULL; n; n = n == names ? NULL : n->next) {
         struct rule *other = n->kind == YAML_SCALAR ? rules_find(r, n->text) : NULL;
         if (other && other != rule && other->is_correlation && !other->sealed)
             return true;

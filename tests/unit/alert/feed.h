@@ -62,7 +62,7 @@ static inline void feed_alert(void *ctx, const struct alert *a)
 static inline void feed_finding(void *ctx, const char *file, int line, const char *rule, const char *text, bool error)
 {
     char *last = ctx;
-    if (error && last)
+    if (error && last && !*last)
         snprintf(last, 512, "%s:%d: %s: %s", file, line, rule, text);
 }
 
