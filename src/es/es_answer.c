@@ -155,6 +155,8 @@ static void read_collected(struct call *c)
     struct es *e = c->es;
     struct es_body *b = &c->response;
     struct bytes text = buf_view(&b->whole);
+    if (text.size && !c->answer_scannable)
+        es_learn_text(c, text);
     if (!text.size || !c->answer_scannable)
         return;
     if (!c->answers && !c->reads) {

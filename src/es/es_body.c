@@ -95,7 +95,7 @@ static void drop(struct call *c, struct es_body *b)
 void es_body_finish(struct call *c, enum body_side side, bool refused)
 {
     struct es_body *b = side_of(c, side);
-    if (b->mode == REDACT_NONE || b->mode == REDACT_WHOLE)
+    if (b->mode == REDACT_NONE || b->mode == REDACT_WHOLE || (side == BODY_RESPONSE && !b->keep))
         return;
     if (!b->whole.size && !b->over && !b->broken)
         return;

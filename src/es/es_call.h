@@ -139,6 +139,7 @@ struct bytes es_location_id(struct call *c, struct bytes location);
 void es_learn_shape(struct call *c, const struct op_answer *answer);
 bool es_learn_matters(const struct call *c);   // is a tree of the answer wanted
 void es_learn(struct call *c, const struct json *answer);
+void es_learn_text(struct call *c, struct bytes text); // an answer in columns
 bool es_learn_open(struct es *e);
 void es_learn_close(struct es *e);
 bool es_learn_asks(const struct call *c);                       // is a tree of the request wanted

@@ -266,6 +266,13 @@ void es_learn(struct call *c, const struct json *answer)
     }
 }
 
+void es_learn_text(struct call *c, struct bytes text)
+{
+    bool default_columns = !path_query_find(&c->query, "h") && !path_query_find(&c->query, "format");
+    if (c->route.api == API_CAT_ALIASES && c->x.status == 200 && default_columns && !(c->x.flags & EXCHANGE_UNDECODED))
+        resolve_learn_columns(c->es->resolve, now_of(c), text, path_query_true(&c->query, "v", false));
+}
+
 void es_learn_write(void *ctx, const struct op *op)
 {
     struct call *c = ctx;

@@ -173,6 +173,50 @@ static void learn_cat(struct resolve *r, int64_t time_ns, const struct json *row
     map_close(counts);
 }
 
+// The next word of a line; empty at its end.
+static struct bytes next_word(struct bytes *line)
+{
+    while (line->size && *line->at == ' ')
+        *line = bytes_from(*line, 1);
+    const uint8_t *space = line->size ? memchr(line->at, ' ', line->size) : NULL;
+    struct bytes word = bytes_of(line->at, space ? (size_t)(space - line->at) : line->size);
+    *line = bytes_from(*line, word.size);
+    return word;
+}
+
+static void learn_line(struct resolve *r, int64_t time_ns, struct bytes line, struct map *counts, bool learn)
+{
+    bool fresh;
+    struct bytes alias = next_word(&line), index = next_word(&line), last = index, word;
+    if (!index.size)
+        return;
+    while ((word = next_word(&line)).size)
+        last = word;
+    union map_value *count = learn ? map_find(counts, alias) : map_put(counts, alias, &fresh);
+    bool write_index = bytes_equal_text(last, "true");
+    if (!learn && count)
+        count->num++;
+    if (learn && (write_index || (count && count->num == 1)))
+        resolve_learn(r, time_ns, alias, index, write_index ? "write" : "alias");
+}
+
+void resolve_learn_columns(struct resolve *r, int64_t time_ns, struct bytes text, bool heading)
+{
+    struct map *counts = map_open();
+    for (int pass = 0; counts && pass < 2; pass++) {
+        struct bytes rest = text;
+        for (bool first = true; rest.size; first = false) {
+            const uint8_t *newline = memchr(rest.at, '\n', rest.size);
+            size_t size = newline ? (size_t)(newline - rest.at) : rest.size;
+            if (newline && !(first && heading)) // the last line may be cut
+                learn_line(r, time_ns, bytes_of(rest.at, size), counts, pass == 1);
+            rest = bytes_from(rest, size + (newline != NULL));
+        }
+    }
+    if (counts)
+        map_close(counts);
+}
+
 static void learn_streams(struct resolve *r, int64_t time_ns, const struct json *streams)
 {
     for (const struct json *s = streams->first; s; s = s->next) {

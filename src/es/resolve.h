@@ -20,6 +20,9 @@ void resolve_learn_write(struct resolve *r, int64_t time_ns, struct bytes asked,
 // A name of several indices resolves only where one is its write index.
 void resolve_learn_answer(struct resolve *r, int64_t time_ns, const struct json *answer);
 
+// The same as columns of text: alias, index, ..., is_write_index. `heading`: the first line names the columns.
+void resolve_learn_columns(struct resolve *r, int64_t time_ns, struct bytes text, bool heading);
+
 // The actions of an _aliases request: adds of one alias to one index, and indices it removes. The views borrow from `body`.
 struct resolve_action {
     struct bytes name, index; // name empty: the index is deleted (remove_index)

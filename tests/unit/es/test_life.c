@@ -137,6 +137,11 @@ static void names_are_learned_from_every_answer_that_tells_and_once(void **state
     assert_text(p, p->resolved[5].name, "<l-{now/d}>");
     assert_text(p, p->resolved[5].kind, "date_math");
     assert_int_equal(p->resolved_count, 6);
+    probe_call(p, (struct probe_ask){"GET", "/_cat/aliases?v"}, (struct probe_answer){200, "alias index filter routing.index routing.search is_write_index\n"
+        "t1    x1    -      -             -              -\nt2    x2    -      -             -              -\nt2    x3    -      -             -              true\n", .type = "text/plain; charset=UTF-8"});
+    assert_int_equal(p->resolved_count, 8);
+    assert_text(p, p->resolved[6].index, "x1");
+    assert_text(p, p->resolved[7].index, "x3");
     probe_close(p);
 }
 
