@@ -30,6 +30,7 @@ struct sql_table {
     int (*next)(struct sql_cursor *c, struct fault *fault);  // 1, 0, -1
     void (*column)(struct sql_cursor *c, sqlite3_context *to, int column);
     void (*end)(struct sql_cursor *c);
+    bool (*counted)(const struct reel_segment *s); // plain tables: false when the catalog knows that a segment has none
     const char *segment_sql; // plain tables: the query run on each segment; its rows are the columns behind `tape` and `segment`
 };
 

@@ -51,7 +51,7 @@ static bool enter_segment(struct sql_cursor *c, struct plain_state *s)
         while (s->segment < c->tape->reels[s->reel].count) {
             struct reel *r = &c->tape->reels[s->reel];
             struct reel_segment *g = &r->segments[s->segment++];
-            bool outside = g->listed && (g->last_us < s->since_us || g->first_us > s->until_us);
+            bool outside = g->listed && (g->last_us < s->since_us || g->first_us > s->until_us || (c->table->counted && !c->table->counted(g)));
             struct open_segment *o = g->log_here && !outside ? segment_pin(r, g) : NULL;
             if (!o)
                 continue;
@@ -98,16 +98,26 @@ static void end_plain(struct sql_cursor *c)
     mem_free(c->state);
 }
 
+static bool has_gaps(const struct reel_segment *g)
+{
+    return g->gaps > 0;
+}
+
+static bool has_alerts(const struct reel_segment *g)
+{
+    return g->alerts > 0;
+}
+
 #define TIME(us) "strftime('%Y-%m-%dT%H:%M:%S',(" us ")/1000000,'unixepoch')||printf('.%06dZ',(" us ")%1000000)"
 #define PLAIN .begin = begin_plain, .next = next_plain, .column = column_plain, .end = end_plain
 #define HOME ",segment TEXT,tape TEXT"
 
 const struct sql_table sql_plain[] = {
-    {.name = "gaps", PLAIN,
+    {.name = "gaps", PLAIN, .counted = has_gaps,
      .columns = "\"from\" TEXT,\"to\" TEXT,cause TEXT,bytes INTEGER,packets INTEGER,client TEXT,client_port INTEGER,server TEXT,server_port INTEGER,side TEXT,"
                 "count INTEGER,rows_lost INTEGER" HOME,
      .limits = "<<............", .segment_sql = "SELECT * FROM gaps ORDER BY \"from\""},
-    {.name = "alerts", PLAIN,
+    {.name = "alerts", PLAIN, .counted = has_alerts,
      .columns = "id TEXT,time TEXT,level TEXT,rule TEXT,title TEXT,exchange INTEGER,second_word INTEGER,json TEXT" HOME,
      .limits = ".<........", .segment_sql = "SELECT id,time,level,rule,title,exchange,second_word,json FROM alerts"},
     {.name = "heartbeats", PLAIN,
