@@ -80,6 +80,7 @@ struct status {
     bool terminal, quiet;
     int64_t began_ns, told_ns, last_ns;
     uint64_t last_requests, last_writes;
+    const char *told_trouble;
     struct recorder *recorder;
 };
 
@@ -164,6 +165,11 @@ static void report(void *ctx, const struct recorder_stats *s, bool final)
     if (want_counters) {
         want_counters = 0;
         print_counters(s);
+    }
+    // A disk that refuses is told at once, also to those who asked for quiet: what is not stored is lost.
+    if (s->trouble != st->told_trouble) {
+        diag_warn("%s", s->trouble ? s->trouble : "the disk takes writes again: everything is stored");
+        st->told_trouble = s->trouble;
     }
     if (st->quiet)
         return;
