@@ -220,8 +220,9 @@ struct correlation *correlation_compile(struct loader *l, const struct yaml *doc
     }
     *c = (struct correlation){0};
     const struct yaml *timespan = yaml_member(y, "timespan");
-    bool ok = refuse_unknown(l, y) & take_type(l, yaml_member(y, "type"), c);
-    ok &= take_rules(l, yaml_member(y, "rules"), c);
+    bool ok = refuse_unknown(l, y);
+    ok = take_type(l, yaml_member(y, "type"), c) && ok;
+    ok = take_rules(l, yaml_member(y, "rules"), c) && ok;
     if (aliases && aliases->kind != YAML_MAP) {
         loader_refuse(l, aliases->line, "'aliases' must be a map of names to rules to fields");
         return NULL;
