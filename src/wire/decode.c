@@ -295,6 +295,26 @@ static uint32_t timestamp_of(const uint8_t *at, uint32_t head)
     return 0;
 }
 
+static uint32_t sum_16(uint32_t sum, const uint8_t *at, size_t size)
+{
+    for (size_t i = 0; i + 1 < size; i += 2)
+        sum += read_16(at + i);
+    return sum;
+}
+
+// Of a segment without data: header and pseudo-header (RFC 9293 3.1).
+static enum decode_checksum check_header(const struct segment *s, const uint8_t *at, uint32_t head)
+{
+    bool four = endpoint_is_v4(&s->from);
+    uint32_t sum = head + IP_TCP;
+    sum = sum_16(sum, s->from.ip + (four ? 12 : 0), four ? 4 : 16);
+    sum = sum_16(sum, s->to.ip + (four ? 12 : 0), four ? 4 : 16);
+    sum = sum_16(sum, at, head);
+    while (sum >> 16)
+        sum = (sum & 0xffff) + (sum >> 16);
+    return sum == 0xffff ? CHECKSUM_GOOD : CHECKSUM_BAD;
+}
+
 static enum layer walk_tcp(struct walk *w)
 {
     struct segment *s = &w->out->segment;
@@ -319,6 +339,8 @@ static enum layer walk_tcp(struct walk *w)
     uint32_t ident = mix(w->packet_id, read_32(at + 12)); // flags and window
     ident = mix(ident, s->ack);
     w->out->ident = mix(ident, timestamp_of(at, have));
+    bool control = s->flags & (SEGMENT_SYN | SEGMENT_FIN | SEGMENT_RST) && !s->payload_bytes && have == head;
+    w->out->checksum = control ? check_header(s, at, head) : CHECKSUM_UNKNOWN;
     return LAYER_DONE;
 }
 

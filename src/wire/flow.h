@@ -32,6 +32,7 @@ struct recent {
 struct half {
     bool known;             // base_seq is the sequence number of offset 0
     bool syn;
+    bool checksums;         // the SYN's was right, so a wrong one is not offload's
     uint32_t base_seq;
     int64_t next;           // delivered up to here
     int64_t high;           // end of the farthest byte seen

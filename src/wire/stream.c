@@ -506,8 +506,13 @@ static void take_payload(struct streams *s, struct flow *f, const struct stream_
 void stream_feed(struct streams *s, struct flow *f, struct stream_in *in)
 {
     const struct segment *seg = in->segment;
+    if (in->checksum_bad && f->half[in->side].checksums) {
+        s->stats->malformed++; // the other side's stack has dropped it
+        return;
+    }
     if (note_recent(s, f, in))
         return;
+    f->half[in->side].checksums |= in->checksum_good && seg->flags & SEGMENT_SYN;
     note_facts(f, in);
     claim_turn(f, in->side, seg);
     if (seg->flags & SEGMENT_SYN)

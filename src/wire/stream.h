@@ -24,6 +24,7 @@ struct stream_in {
     const struct segment *segment;
     int side;
     uint32_t ident;
+    bool checksum_good, checksum_bad; // neither: not known
     bool conflict; // set by stream_feed: the same place was seen with other bytes
 };
 

@@ -181,6 +181,13 @@ static uint64_t distance(const struct flow *f, int side, const struct segment *s
     return UINT64_C(1) << 32;
 }
 
+// New data for a connection that was closed: not its own.
+static bool is_over_for(const struct flow *f, int side, const struct segment *seg)
+{
+    const struct half *h = &f->half[side];
+    return f->closed && seg->payload_bytes && h->known && claim_offset(h, seg->seq) + seg->payload_bytes > h->high;
+}
+
 static bool begins_anew(const struct flow *f, int side, const struct segment *seg)
 {
     const struct half *h = &f->half[side];
@@ -217,7 +224,7 @@ static struct flow *choose_flow(struct wire *w, const struct segment *seg, int *
     }
     struct flow *older = f->older;
     int older_side = older && endpoint_equal(&older->conn.end[0], &seg->from) && endpoint_equal(&older->conn.end[1], &seg->to) ? 0 : 1;
-    if (older && distance(older, older_side, seg) < distance(f, *side, seg)) {
+    if (older && !is_over_for(older, older_side, seg) && distance(older, older_side, seg) < distance(f, *side, seg)) {
         *side = older_side;
         return older;
     }
@@ -288,7 +295,8 @@ void wire_feed(struct wire *w, const struct packet *packet)
     }
     w->stats.packets_kept++;
     w->stats.segments_seen++;
-    struct stream_in in = {.segment = seg, .ident = decoded.ident};
+    struct stream_in in = {.segment = seg, .ident = decoded.ident, .checksum_good = decoded.checksum == CHECKSUM_GOOD,
+                           .checksum_bad = decoded.checksum == CHECKSUM_BAD};
     struct flow *f = choose_flow(w, seg, &in.side);
     if (!f)
         return;
