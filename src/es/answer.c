@@ -266,6 +266,16 @@ static enum opjson_got shards_member(struct opjson *c, struct bytes key, void *c
     return opjson_skip(c);
 }
 
+// A restore or a snapshot that was waited for.
+static enum opjson_got snapshot_member(struct opjson *c, struct bytes key, void *ctx, struct buf *into)
+{
+    uint8_t byte;
+    enum opjson_got got = opjson_peek(c, &byte);
+    if (got)
+        return got;
+    return byte == '{' && bytes_equal_text(key, "shards") ? each_member(c, shards_member, ctx, into) : opjson_skip(c);
+}
+
 enum head_kind { HEAD_NUMBER, HEAD_FLAG, HEAD_TEXT };
 #define HEAD(name, kind) {#name, sizeof #name - 1, kind, offsetof(struct answer_head, name)}
 static const struct {
@@ -308,6 +318,8 @@ static enum opjson_got head_member(struct opjson *c, struct bytes key, void *ctx
         return read_failures(c, h, into);
     if (bytes_equal_text(key, "_shards") && byte == '{')
         return each_member(c, shards_member, h, into);
+    if (bytes_equal_text(key, "snapshot") && byte == '{')
+        return each_member(c, snapshot_member, h, into);
     return opjson_skip(c);
 }
 

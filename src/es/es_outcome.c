@@ -173,7 +173,7 @@ static void judge_told(struct call *c)
     if (!c->told_read)
         return;
     c->x.took_ms = t->took_ms;
-    if (t->task.size && is_by_query(c))
+    if (t->task.size && write)
         c->x.task = t->task;
     if (t->error_type.size && c->x.status < 400)
         say(c, OUTCOME_FAILED, t->error_type);

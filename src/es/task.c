@@ -118,7 +118,7 @@ void task_read_answer(struct task *t, struct bytes id, int64_t time_ns, const st
     if (!json_true(json_member(answer, "completed")) || !finish(t, id, &exchange))
         return;
     struct late_outcome late = {.exchange = exchange, .time_ns = time_ns, .outcome = OUTCOME_OK, .docs = -1, .docs_ok = -1, .docs_failed = -1, .docs_deleted = -1};
-    if (response) {
+    if (json_member(response, "total")) { // of documents: other tasks answer otherwise
         late.docs_deleted = number_of(response, "deleted");
         late.docs_ok = number_of(response, "created") + number_of(response, "updated") + late.docs_deleted + number_of(response, "noops");
         late.docs_failed = number_of(response, "version_conflicts") + (failures ? (int64_t)failures->count : 0);

@@ -444,6 +444,9 @@ static void missing_documents_are_no_failures_of_reads(void **state)
     assert_text(p, row->x.reason, "parsing_exception");
     row = probe_call(p, (struct probe_ask){"PUT", "/c"}, (struct probe_answer){200, "{\"acknowledged\":false,\"shards_acknowledged\":false,\"index\":\"c\"}"});
     assert_int_equal(row->x.outcome, OUTCOME_PARTIAL);
+    row = probe_call(p, (struct probe_ask){"POST", "/_snapshot/r/s/_restore?wait_for_completion=true"}, (struct probe_answer){200, "{\"snapshot\":{\"snapshot\":\"s\",\"indices\":[\"c\"],\"shards\":{\"total\":2,\"failed\":1,\"successful\":1}}}"});
+    assert_int_equal(row->x.outcome, OUTCOME_PARTIAL);
+    assert_text(p, row->x.reason, "shards_failed");
     probe_close(p);
 }
 
