@@ -315,8 +315,10 @@ struct open_segment *segment_pin(struct reel *r, struct reel_segment *s)
     if (t->open_count >= OPEN_MOST)
         make_room(t);
     struct open_segment *o = mem_zero(1, sizeof *o);
-    if (!o)
+    if (!o) {
+        tape_warn(t, "out of memory: segment %s of tape %s is not read", s->name, r->name);
         return NULL;
+    }
     arena_init(&o->arena, 0);
     snprintf(file, sizeof file, "%s%s", s->name, FORMAT_LOG_SUFFIX);
     o->db = segment_open_file(r, file, s->sealed, why, sizeof why);

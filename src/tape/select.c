@@ -204,7 +204,9 @@ static bool open_source(struct selection *s)
         return true;
     }
     top->open = true;
-    if (!plan_make(s->matcher, top->reel, top->segment, s->backward, &top->plan) || !top->plan.count) {
+    if (!plan_make(s->matcher, top->reel, top->segment, s->backward, &top->plan))
+        return false;
+    if (!top->plan.count) {
         drop_source(s);
         return true;
     }

@@ -57,7 +57,7 @@ struct plan {
     struct nummap *lists, *named_calls; // with names: lists that hold one, calls whose targets do
 };
 bool plan_skips(const struct matcher *m, struct reel *r, struct reel_segment *s); // nothing in it can match: known without opening it
-bool plan_make(const struct matcher *m, struct reel *r, struct reel_segment *s, bool backward, struct plan *plan); // false: memory out, or damage (told)
+bool plan_make(const struct matcher *m, struct reel *r, struct reel_segment *s, bool backward, struct plan *plan); // false: memory out. Damage is told, and the plan empty
 bool plan_may(const struct plan *plan, sqlite3_stmt *row); // may the row (of s->open->rows) match, by call and names?
 void plan_fini(struct plan *plan);
 

@@ -323,10 +323,12 @@ bool plan_make(const struct matcher *m, struct reel *r, struct reel_segment *s, 
     if (buckets)
         nummap_close(buckets);
     if (!ok) {
-        if (sqlite3_errcode(o->db) != SQLITE_OK && sqlite3_errcode(o->db) != SQLITE_DONE && sqlite3_errcode(o->db) != SQLITE_NOMEM)
-            tape_warn(r->tape, "segment %s of tape %s cannot be read: %s; what it holds is missing here, 'estape fsck' tells more", s->name, r->name, sqlite3_errmsg(o->db));
+        int code = sqlite3_errcode(o->db) & 0xff;
         plan_fini(plan);
-        return false;
+        if (code == SQLITE_OK || code == SQLITE_ROW || code == SQLITE_DONE || code == SQLITE_NOMEM)
+            return false;
+        tape_warn(r->tape, "segment %s of tape %s cannot be read: %s; what it holds is missing here, 'estape fsck' tells more", s->name, r->name, sqlite3_errmsg(o->db));
+        return true;
     }
     if (plan->count)
         qsort(plan->buckets, plan->count, sizeof *plan->buckets, backward ? order_backward : order_forward);
