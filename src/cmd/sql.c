@@ -101,8 +101,8 @@ const struct command cmd_sql = {
             "could not be read), connections, summary.\n\n"
             "Conditions with = on id, time, principal, client_ip, agent, verb, api, outcome, write and destructive, ranges on id and time, and ORDER BY time "
             "are carried out by the tape's own ways in; everything else reads all rows. Nothing can be written.",
-    .examples = "estape sql \"SELECT principal, count(*) n FROM audit WHERE write GROUP BY 1 ORDER BY n DESC\"\twho writes\n"
-                "estape sql --csv \"SELECT * FROM audit WHERE \\\"index\\\"='catalog' AND time>='2026-11-24'\" > catalog.csv\tone index, one day on\n",
+    .examples = "estape sql \"SELECT principal, count(*) FROM audit WHERE write GROUP BY 1\"\twho writes\n"
+                "estape sql --csv \"SELECT * FROM gaps\" > gaps.csv\twhat was not seen, as CSV\n",
     .see_also = "log info",
     .options = options,
     .option_count = sizeof options / sizeof *options,
