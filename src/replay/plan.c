@@ -130,6 +130,9 @@ static void refuse_lives(struct plan *p)
 
 static bool hole_matters(const struct plan *p, const struct check_hole *h)
 {
+    // A growing tape: what is being answered right now leaves holes that the next look fills.
+    if (p->set.seen && (h->until_ns == WHEN_UNKNOWN || h->until_ns > p->newest_ns - 30 * WHEN_NS_PER_S))
+        return false;
     if (p->has_before && h->after_ns != WHEN_UNKNOWN && h->after_ns > p->before.answered_ns)
         return false;
     return p->set.until_ns == WHEN_UNKNOWN || h->after_ns == WHEN_UNKNOWN || h->after_ns < p->set.until_ns;

@@ -327,6 +327,8 @@ static bool see_op(void *ctx, const struct tape_op *t)
     if (t->op.flags & OP_INDEX_ASKED)
         concrete = plan_names_resolve(p, t->op.index, t->time_ns, &resolved);
     int name = plan_names_find(p, concrete);
+    if (t->answered_ns != WHEN_UNKNOWN && t->answered_ns > p->newest_ns)
+        p->newest_ns = t->answered_ns;
     int chosen = name < 0 ? -2 : plan_names_slot(p, name);
     if (chosen < 0)
         return !(s->failed = chosen == -2);

@@ -9,7 +9,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import node
 
 ESTAPE = os.environ.get("ESTAPE", os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../build/estape"))
-SRC, DST, SKIP = "catalog", "catalog_restored", "catalog_skip"
+SRC, DST, SKIP, EXACT, LIVE = "catalog", "catalog_restored", "catalog_skip", "catalog_exact", "catalog_live"
 LATE = 61  # index.gc_deletes is a minute
 
 
@@ -43,10 +43,10 @@ class Client:
 class Writer(threading.Thread):
     """One service with a seed of its own. Every operation and its answer goes to `log`."""
 
-    def __init__(self, d, number, ops, life):
+    def __init__(self, d, number, ops, life, salt=""):
         super().__init__(daemon=True)
         self.d, self.number, self.ops, self.life = d, number, ops, life
-        self.r = random.Random(f"{d.seed}/{number}/{life}")
+        self.r = random.Random(f"{d.seed}/{number}/{life}{salt}")
         self.c = Client(d.port, user=f"svc{number}:secret")
         self.log, self.error = [], None
 
@@ -184,7 +184,7 @@ def fold(model, op):
     """The model that never saw the accident: one operation of the second life onto what it holds."""
     key, body = (op["id"], op["routing"]), op["body"]
     there = model.get(key)
-    if op["status"] in (400, 429, 503):
+    if op["status"] in (400, 403, 429, 503):
         return
     if op["kind"] in ("index", "create"):
         if op["status"] in (200, 201):
@@ -209,10 +209,12 @@ class Drill:
         self.r = random.Random(f"drill/{seed}")
         self.typed, self.type = kind in ("es5", "es6"), "item"
         self.scripts = kind != "es8"
+        self.numbered = kind != "es5"
+        self.live = self.numbered and seed % 2 == 1
         self.stop = threading.Event()
         self.dir = tempfile.mkdtemp(prefix="estape-drill-")
         self.tape = os.path.join(self.dir, "tape")
-        self.failed = []
+        self.failed, self.switched = [], float("inf")
 
     def say(self, text):
         print(f"[{self.kind} seed {self.seed}] {text}", flush=True)
@@ -234,8 +236,8 @@ class Drill:
         if self.recorder.poll() is not None:
             raise RuntimeError("the recorder ended: " + open(os.path.join(self.dir, "record.txt")).read())
 
-    def run_writers(self, life, ops, during=None):
-        writers = [Writer(self, i, ops, life) for i in range(4)]
+    def run_writers(self, life, ops, during=None, salt=""):
+        writers = [Writer(self, i, ops, life, salt) for i in range(4)]
         for w in writers:
             w.start()
         if during:
@@ -290,6 +292,17 @@ class Drill:
             time.sleep(0.02)
         raise RuntimeError("the index is still there")
 
+    def by_query(self):
+        """A barrier: with the writers at rest, what it touches is certain."""
+        c = Client(self.port, user="batch:secret")
+        c.call("POST", f"/{SRC}/_refresh")
+        script = {"inline" if self.kind == "es5" else "source": "ctx._source.stock += 1000", "lang": "painless"}
+        s, a = c.call("POST", f"/{SRC}/_update_by_query?conflicts=proceed&refresh=true", {"query": {"range": {"stock": {"lt": 100}}}, "script": script})
+        if s != 200:
+            raise RuntimeError(f"by-query: {s} {a}")
+        s, b = c.call("POST", f"/{SRC}/_delete_by_query?conflicts=proceed&refresh=true", {"query": {"range": {"stock": {"gte": 480, "lt": 500}}}})
+        self.say(f"by-query: {a['updated']} updated, {b['deleted']} deleted")
+
     def restore(self, name):
         self.quiet("POST", "/_snapshot/backup/s1/_restore?wait_for_completion=true", {"indices": SRC, "rename_pattern": SRC, "rename_replacement": name})
         self.quiet("GET", f"/_cluster/health/{name}?wait_for_status=yellow&timeout=30s")
@@ -312,6 +325,9 @@ class Drill:
                 raise RuntimeError(f"snapshot: {s} {a}")
 
         first = self.run_writers(0, self.ops, during)
+        if self.scripts:
+            self.by_query()
+            first += self.run_writers(0, self.ops // 4, salt="/after")
         truth = self.dump(SRC)
         self.say(f"{shards} shards, {len(first)} operations, {len(truth)} documents before the DELETE")
         self.hang_up()
@@ -319,8 +335,9 @@ class Drill:
         self.all_ops = sorted(first + second, key=lambda o: (o["life"], o["time"]))
         self.restore(DST)
         time.sleep(1.5)
-        self.recorder.send_signal(signal.SIGINT)
-        self.recorder.wait(30)
+        if not self.live:
+            self.recorder.send_signal(signal.SIGINT)
+            self.recorder.wait(30)
         log = [json.loads(x) for x in self.estape("log", "-t", self.tape, "--api", "indices.delete", "--json").stdout.splitlines()]
         gone = str(log[0]["id"])
         self.estape("check", "-t", self.tape, "--index", SRC, want=(1,) if self.kind == "es5" else (0,))
@@ -335,23 +352,86 @@ class Drill:
             self.failed.append("second run")
         self.estape("verify", *args)
         self.second_life(n, gone, truth, second)
+        self.exact(n, gone, truth)
+        self.interrupted(n, gone, truth)
+        if self.live:
+            self.cut_over(n, gone, truth, second)
+
+    def exact(self, n, gone, truth):
+        """Versions kept: all but the reported ones equal the original's."""
+        self.restore(EXACT)
+        a = self.estape("replay", "-t", self.tape, "--map", f"{SRC}={EXACT}", "--target", n.url, "--before", gone, "--exact-versions", "--yes", "--json")
+        if a.returncode:
+            return
+        lost = json.loads(a.stdout)["report"]["parity_lost"]
+        self.compare("replay --exact-versions", truth, EXACT)
+        have = self.dump(EXACT)
+        other = [k for k in truth if k in have and truth[k]["_version"] != have[k]["_version"]]
+        self.say(f"--exact-versions: {len(other)} documents with another version, {lost} told as lost")
+        if len(other) > lost and self.numbered:
+            self.failed.append("versions")
+
+    def interrupted(self, n, gone, truth):
+        """kill -9 at random instants, then to the end, then once more: whole, and nothing changes."""
+        self.quiet("DELETE", f"/{EXACT}")
+        self.restore(EXACT)
+        args = [ESTAPE, "replay", "-t", self.tape, "--map", f"{SRC}={EXACT}", "--target", n.url, "--before", gone, "--yes", "-q", "--journal", os.path.join(self.dir, "kill.db")]
+        for _ in range(4):
+            p = subprocess.Popen(args, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            time.sleep(self.r.random() * 0.25)
+            p.kill()
+            p.wait()
+        self.estape(*args[1:])
+        self.compare("replay after four kills", truth, EXACT)
+        seq = self.numbers(EXACT)
+        self.estape(*args[1:])
+        if self.numbers(EXACT) != seq:
+            self.failed.append("run after kills")
+
+    def cut_over(self, n, gone, truth, second):
+        """Writers go on during the replay; the copy takes the name over."""
+        self.restore(LIVE)
+        args = [ESTAPE, "replay", "-t", self.tape, "--map", f"{SRC}={LIVE}", "--target", n.url, "--skip", gone, "--casualties=apply", "--cutover", SRC, "--yes", "-q"]
+        p = subprocess.Popen(args, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        third, deadline = [], time.time() + 60
+        rounds = 0
+        while p.poll() is None and time.time() < deadline:
+            third += self.run_writers(1, 10, salt=f"/live{rounds}")
+            rounds += 1
+            time.sleep(0.05)
+        if p.poll() is None:
+            p.kill()
+        text, self.switched = p.communicate()[0], time.time()
+        third += self.run_writers(1, 10, salt="/behind")
+        if p.returncode:
+            self.say("cut-over ended with %s: %s" % (p.returncode, text[-3000:]))
+            self.failed.append("cut-over")
+            return
+        self.say("cut-over: " + " | ".join(x.strip() for x in text.splitlines()[-6:]))
+        self.all_ops += third
+        self.compare("cut-over", {k: {"_source": v} for k, v in self.model(truth, second + third).items()}, SRC)
+
+    def model(self, truth, ops):
+        """What never saw the DELETE: per document in the cluster's order; what has no number stays where its writer had it."""
+        model, by_doc = {k: h["_source"] for k, h in truth.items()}, {}
+        for op in ops:
+            by_doc.setdefault((op["id"], op["routing"]), []).append(op)
+        for ops in by_doc.values():
+            ops.sort(key=lambda o: o["time"])
+            if all(o["seq"] is not None for o in ops) and all(o["status"] != 403 for o in ops):
+                ops.sort(key=lambda o: (o["time"] > self.switched, o["term"], o["seq"], o["result"] == "noop"))
+            if not self.numbered and all(o["version"] is not None for o in ops) and len({o["version"] for o in ops}) == len(ops):
+                ops.sort(key=lambda o: o["version"])
+            for op in ops:
+                fold(model, op)
+        return model
 
     def numbers(self, index):
         a = self.quiet("GET", f"/{index}/_stats/docs?level=shards")
         return {k: [c.get("seq_no", {}).get("max_seq_no") for c in v] for k, v in a["indices"][index]["shards"].items()}
 
     def second_life(self, n, gone, truth, second):
-        model = {k: h["_source"] for k, h in truth.items()}
-        # Per document in the cluster's order; what has no number (refused) stays where its writer had it.
-        by_doc = {}
-        for op in second:
-            by_doc.setdefault((op["id"], op["routing"]), []).append(op)
-        for ops in by_doc.values():
-            ops.sort(key=lambda o: o["time"])
-            if all(o["seq"] is not None for o in ops):
-                ops.sort(key=lambda o: (o["term"], o["seq"], o["result"] == "noop"))
-            for op in ops:
-                fold(model, op)
+        model = self.model(truth, second)
         self.restore(SKIP)
         args = ["-t", self.tape, "--map", f"{SRC}={SKIP}", "--target", n.url, "--skip", gone, "--casualties=apply"]
         a = self.estape("replay", *args, "--yes", "-q")
@@ -385,7 +465,7 @@ def main():
         for seed in range(a.seed, a.seed + a.seeds):
             d = Drill(a.kind, seed, a.docs, a.ops, a.keep)
             q = Client(n.port, quiet=True)
-            for name in (SRC, DST, SKIP):
+            for name in (LIVE, SRC, DST, SKIP, EXACT):
                 q.call("DELETE", f"/{name}")
             q.call("DELETE", "/_snapshot/backup/s1")
             try:
