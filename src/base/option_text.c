@@ -31,6 +31,26 @@ static void wrap(struct buf *out, const char *text, size_t size, size_t at, size
     buf_add_byte(out, '\n');
 }
 
+// A command line for a shell: broken before a word that would not fit, with a backslash that the shell understands too.
+static void wrap_command(struct buf *out, const char *text, size_t size)
+{
+    size_t column = 0;
+    for (size_t i = 0; i < size;) {
+        size_t word = i;
+        while (i < size && text[i] != ' ')
+            i++;
+        if (column && column + 1 + (i - word) > COLUMNS - 4) {
+            buf_add_text(out, " \\\n     ");
+            column = 5;
+        }
+        buf_format(out, "%s%.*s", word ? " " : "  ", (int)(i - word), text + word);
+        column += i - word + (word ? 1 : 2);
+        while (i < size && text[i] == ' ')
+            i++;
+    }
+    buf_add_byte(out, '\n');
+}
+
 // The first sentence: up to a full stop that a space and a capital follow, or the end.
 static size_t first_sentence(const char *text)
 {
@@ -54,7 +74,11 @@ static void option_spelling(struct buf *out, const struct option *o)
 
 void option_help(const struct command *c, struct buf *out)
 {
-    buf_format(out, "usage: estape %s [OPTION...]%s%s\n\n", c->name, c->operands ? " " : "", c->operands ? c->operands : "");
+    struct buf usage = {0};
+    buf_format(&usage, "usage: estape %s [OPTION...] %s", c->name, c->operands ? c->operands : "");
+    wrap(out, buf_text(&usage), usage.size, 0, 4);
+    buf_fini(&usage);
+    buf_add_byte(out, '\n');
     size_t text = strcspn(c->text, "\n");
     wrap(out, c->text, text, 0, 0);
     for (size_t i = 0; i < c->option_count; i++) {
@@ -82,9 +106,11 @@ void option_help(const struct command *c, struct buf *out)
         buf_add_text(out, "\nexamples:\n");
         for (const char *line = c->examples; *line;) {
             size_t size = strcspn(line, "\n"), command = strcspn(line, "\t\n");
-            buf_format(out, "  %.*s\n", (int)command, line);
-            if (command < size)
-                buf_format(out, "      %.*s\n", (int)(size - command - 1), line + command + 1);
+            wrap_command(out, line, command);
+            if (command < size) {
+                buf_add_text(out, "      ");
+                wrap(out, line + command + 1, size - command - 1, 6, 6);
+            }
             line += size;
             line += *line == '\n';
         }
