@@ -302,9 +302,10 @@ static bool init(struct tape_writer *w)
     arena_init(&w->op_text, 0);
     w->ops = mem_alloc(FORMAT_OPS_PER_BLOCK * sizeof *w->ops);
     w->zstd = ZSTD_createCCtx();
+    w->pack = pack_open(w->settings.compression);
     return (w->conns = nummap_open()) && (w->attempts = nummap_open()) && (w->op_owners = nummap_open()) &&
            (w->pending = nummap_open()) && (w->spans = nummap_open()) && (w->gaps = nummap_open()) && (w->resolved = map_open()) &&
-           w->ops && w->zstd;
+           w->ops && w->zstd && w->pack;
 }
 
 static void destroy(struct tape_writer *w)

@@ -115,45 +115,88 @@ static bool open_body(struct tape_writer *w)
     return true;
 }
 
-static bool store_block(struct tape_writer *w, int64_t id, struct bytes dir, struct bytes raw)
+static bool insert_block(struct tape_writer *w, const struct pack_job *job)
 {
     if (w->bodies_off || !open_body(w))
         return false;
-    buf_clear(&w->packed);
-    size_t bound = ZSTD_compressBound(raw.size);
-    if (!buf_reserve(&w->packed, bound))
+    if (job->failed)
         return writer_fail(w);
-    size_t size = ZSTD_compressCCtx(w->zstd, w->packed.at, bound, raw.at, raw.size, w->settings.compression);
-    if (ZSTD_isError(size))
-        return writer_fail(w);
-    struct bytes data = bytes_of(w->packed.at, size);
     sqlite3_stmt *row = w->seg.body_stmt[BODY_BLOCK];
-    db_bind(row, 1, id);
-    db_bind(row, 2, (int64_t)raw.size);
-    db_bind(row, 3, (int64_t)block_sum(dir, data));
-    db_bind_blob(row, 4, dir);
-    db_bind_blob(row, 5, data);
+    db_bind(row, 1, job->block);
+    db_bind(row, 2, (int64_t)job->raw.size);
+    db_bind(row, 3, (int64_t)block_sum(buf_view(&job->dir), buf_view(&job->data)));
+    db_bind_blob(row, 4, buf_view(&job->dir));
+    db_bind_blob(row, 5, buf_view(&job->data));
     int code = db_run(row);
     if (code != SQLITE_DONE) {
         body_stop(w, db_trouble(w->seg.body, code));
         return false;
     }
-    w->seg.tx_body_bytes += size;
+    w->seg.tx_body_bytes += job->data.size;
     return true;
 }
 
-// A block that holds this one body or part alone. Its place, or -1.
-static int64_t store_own(struct tape_writer *w, const struct block_entry *entry, struct bytes raw)
+// Stores blocks that are compressed by now; `all`: waits for those that are not.
+static bool store_packed(struct tape_writer *w, bool all)
 {
-    uint8_t text[32];
-    struct buf dir = {text, 0, sizeof text, false};
+    for (struct pack_job *job; (job = pack_take(w->pack, all));) {
+        bool ok = insert_block(w, job);
+        // Trouble has emptied the ring already.
+        if (!ok)
+            return false;
+        pack_release(w->pack);
+    }
+    return true;
+}
+
+static void swap(struct buf *a, struct buf *b)
+{
+    struct buf old = *a;
+    *a = *b;
+    *b = old;
+}
+
+// A job to fill; NULL: bodies are off now, or the writer failed.
+static struct pack_job *next_job(struct tape_writer *w, int64_t block)
+{
+    if (w->bodies_off || w->failed || !store_packed(w, false))
+        return NULL;
+    struct pack_job *job = pack_slot(w->pack), *oldest;
+    if (!job) {
+        oldest = pack_take(w->pack, true);
+        if (!insert_block(w, oldest))
+            return NULL;
+        pack_release(w->pack);
+        job = pack_slot(w->pack);
+    }
+    job->block = block;
+    buf_clear(&job->dir);
+    buf_clear(&job->raw);
+    return job;
+}
+
+// A block that holds this one body or part alone; its data is taken. Its place, or -1.
+static int64_t store_own(struct tape_writer *w, const struct block_entry *entry, struct buf *data)
+{
     int64_t block = ++w->seg.last_block;
-    block_pack_entry(&dir, 0, entry);
-    return store_block(w, block, buf_view(&dir), raw) ? block * FORMAT_BODIES_PER_BLOCK : -1;
+    struct pack_job *job = next_job(w, block);
+    if (!job)
+        return -1;
+    if (!block_pack_entry(&job->dir, 0, entry)) {
+        writer_fail(w);
+        return -1;
+    }
+    swap(&job->raw, data);
+    pack_put(w->pack);
+    return block * FORMAT_BODIES_PER_BLOCK;
 }
 
 static void begin_builder(struct builder *b)
 {
+    if (b->stored) { // until the next commit a rollback takes the block back to this
+        b->before = b->block;
+        b->before_stored = b->stored;
+    }
     b->block = 0;
     b->count = b->stored = 0;
     b->last_exchange = 0;
@@ -162,12 +205,21 @@ static void begin_builder(struct builder *b)
     buf_clear(&b->dir);
 }
 
-static bool store_builder(struct tape_writer *w, struct builder *b)
+// Stores the block; `full`: it is closed, its bytes are taken, else they are copied, for it will grow.
+static bool store_builder(struct tape_writer *w, struct builder *b, bool full)
 {
     if (!b->dirty)
         return true;
-    if (!store_block(w, b->block, buf_view(&b->dir), buf_view(&b->raw)))
+    struct pack_job *job = next_job(w, b->block);
+    if (!job)
         return false;
+    if (full) {
+        swap(&job->raw, &b->raw);
+        swap(&job->dir, &b->dir);
+    } else if (!buf_add_bytes(&job->raw, buf_view(&b->raw)) || !buf_add_bytes(&job->dir, buf_view(&b->dir))) {
+        return writer_fail(w);
+    }
+    pack_put(w->pack);
     b->dirty = false;
     return true;
 }
@@ -175,7 +227,7 @@ static bool store_builder(struct tape_writer *w, struct builder *b)
 static int64_t add_to_builder(struct tape_writer *w, struct builder *b, const struct block_entry *entry, struct bytes raw)
 {
     if (b->block && (b->raw.size + raw.size > BODY_BLOCK_BYTES || b->count == FORMAT_BODIES_PER_BLOCK)) {
-        if (!store_builder(w, b))
+        if (!store_builder(w, b, true))
             return -1;
         begin_builder(b);
     }
@@ -203,10 +255,17 @@ static struct builder *builder_for(struct tape_writer *w, enum body_side side, s
 static int64_t place_data(struct tape_writer *w, struct pending *p, const struct block_entry *entry, struct bytes api)
 {
     struct bytes raw = buf_view(&p->data);
-    int64_t place = raw.size >= BODY_OWN_BYTES ? store_own(w, entry, raw)
-                                               : add_to_builder(w, builder_for(w, entry->side, api), entry, raw);
-    if (place >= 0)
-        drop_data(w, p);
+    if (raw.size < BODY_OWN_BYTES) {
+        int64_t place = add_to_builder(w, builder_for(w, entry->side, api), entry, raw);
+        if (place >= 0)
+            drop_data(w, p);
+        return place;
+    }
+    int64_t place = store_own(w, entry, &p->data);
+    if (place >= 0) {
+        w->pending_bytes -= raw.size;
+        buf_clear(&p->data); // a buffer that served another block before
+    }
     return place;
 }
 
@@ -354,9 +413,9 @@ int64_t body_finish(struct tape_writer *w, uint64_t id, enum body_side side, str
 bool body_store_open(struct tape_writer *w)
 {
     for (size_t i = 0; i < BUILDERS; i++)
-        if (!store_builder(w, &w->builders[i]))
+        if (!store_builder(w, &w->builders[i], false))
             return false;
-    return true;
+    return store_packed(w, true);
 }
 
 bool body_commit(struct tape_writer *w, bool sync)
@@ -375,8 +434,10 @@ bool body_commit(struct tape_writer *w, bool sync)
     s->committed_block = s->last_block;
     s->body_unsynced |= s->tx_body_bytes > 0;
     s->tx_body_bytes = 0;
-    for (size_t i = 0; i < BUILDERS; i++)
+    for (size_t i = 0; i < BUILDERS; i++) {
         w->builders[i].stored = w->builders[i].count;
+        w->builders[i].before = 0;
+    }
     if (!sync || !s->body_unsynced)
         return true;
     int code = db_sync(s->body);
@@ -394,6 +455,9 @@ static bool committed(const struct tape_writer *w, int64_t place)
     for (size_t i = 0; i < BUILDERS; i++)
         if (w->builders[i].block == block)
             return ordinal < w->builders[i].stored;
+    for (size_t i = 0; i < BUILDERS; i++)
+        if (w->builders[i].before == block)
+            return ordinal < w->builders[i].before_stored;
     return block <= w->seg.committed_block;
 }
 
@@ -446,6 +510,14 @@ static void lose_pending_parts(struct tape_writer *w)
     }
 }
 
+static void empty_builders(struct tape_writer *w)
+{
+    for (size_t i = 0; i < BUILDERS; i++) {
+        begin_builder(&w->builders[i]);
+        w->builders[i].before = 0;
+    }
+}
+
 void body_stop(struct tape_writer *w, enum db_trouble trouble)
 {
     struct segment_state *s = &w->seg;
@@ -462,17 +534,17 @@ void body_stop(struct tape_writer *w, enum db_trouble trouble)
         db_exec(s->body, "ROLLBACK");
     s->body_tx = false;
     s->tx_body_bytes = 0;
+    pack_discard(w->pack);
     lose_pending_parts(w);
     withdraw_places(w);
-    for (size_t i = 0; i < BUILDERS; i++)
-        begin_builder(&w->builders[i]);
+    empty_builders(w);
 }
 
 void body_forget_blocks(struct tape_writer *w)
 {
+    pack_discard(w->pack);
     lose_pending_parts(w);
-    for (size_t i = 0; i < BUILDERS; i++)
-        begin_builder(&w->builders[i]);
+    empty_builders(w);
 }
 
 void body_fini(struct tape_writer *w)
@@ -487,6 +559,6 @@ void body_fini(struct tape_writer *w)
         buf_fini(&w->builders[i].raw);
         buf_fini(&w->builders[i].dir);
     }
-    buf_fini(&w->packed);
+    pack_close(w->pack);
     ZSTD_freeCCtx(w->zstd);
 }

@@ -5,6 +5,7 @@
 #include "../base/mem.h"
 #include "catalog.h"
 #include "dict.h"
+#include "pack.h"
 #include "write.h"
 
 #include <stdatomic.h>
@@ -52,6 +53,8 @@ struct builder {
     uint64_t last_exchange;
     uint32_t count, stored; // bodies in it; of these committed with an earlier version of the block
     bool dirty;
+    int64_t before;         // the block closed since the last commit that was there at it, 0: none
+    uint32_t before_stored; // with this many bodies
 };
 
 struct mark {
@@ -114,8 +117,8 @@ struct tape_writer {
     struct nummap *pending;      // id * 2 + side -> struct pending
     uint64_t pending_bytes;
     struct builder builders[BUILDERS];
-    void *zstd;                  // ZSTD_CCtx
-    struct buf packed;
+    struct pack *pack;           // compresses blocks beside us
+    void *zstd;                  // ZSTD_CCtx, for ops
 
     struct op *ops;              // the block of ops under construction
     size_t op_count, ops_stored;
