@@ -47,5 +47,7 @@ static inline bool bytes_equal_text_nocase(struct bytes a, const char *text)
 // The part from `from` on; empty when `from` lies past the end.
 static inline struct bytes bytes_from(struct bytes b, size_t from)
 {
-    return from >= b.size ? (struct bytes){b.at + b.size, 0} : (struct bytes){b.at + from, b.size - from};
+    if (from > b.size)
+        from = b.size;
+    return (struct bytes){from ? b.at + from : b.at, b.size - from}; // nothing may be added to a null pointer, not even 0
 }
