@@ -50,7 +50,7 @@ struct alerter {
     struct correlator *correlator;
     struct rule_list candidates;
     uint32_t *marks, mark;
-    struct nummap *pending, *ops, *kinds;
+    struct nummap *pending, *attempted, *ops, *kinds; // attempted: exchanges whose request was judged
     struct op_counts *ops_now;     // of ops_exchange
     uint64_t ops_exchange;
     struct buf text, json;
@@ -83,9 +83,10 @@ struct alerter *alert_open(const struct alert_settings *settings, struct rules *
     a->marks = mem_zero(rules->all.count + 1, sizeof *a->marks);
     a->per_rule = mem_zero(rules->all.count + 1, sizeof *a->per_rule);
     a->pending = nummap_open();
+    a->attempted = nummap_open();
     a->ops = nummap_open();
     a->kinds = nummap_open();
-    if (a->tape_hint && a->baseline && a->correlator && a->candidates.at && a->marks && a->per_rule && a->pending && a->ops && a->kinds)
+    if (a->tape_hint && a->baseline && a->correlator && a->candidates.at && a->marks && a->per_rule && a->pending && a->attempted && a->ops && a->kinds)
         return a;
     alert_close(a);
     return NULL;
@@ -110,6 +111,8 @@ void alert_close(struct alerter *a)
     if (!a)
         return;
     close_map(a->pending, false);
+    if (a->attempted)
+        nummap_close(a->attempted);
     close_map(a->ops, false);
     close_map(a->kinds, true);
     if (a->correlator)
@@ -315,14 +318,14 @@ static bool evaluate(struct alerter *a, const struct rule *rule)
 }
 
 // Every rule that matches, with what to do about it. The event is set.
-static void run_rules(struct alerter *a, struct pending *p, void (*matched)(struct alerter *, struct pending *, struct rule *))
+static void run_rules(struct alerter *a, struct pending *p, bool judged, void (*matched)(struct alerter *, struct pending *, struct rule *))
 {
     bool own = a->event.x->flags & EXCHANGE_OWN;
     a->stats.events++;
     find_candidates(a);
     for (size_t i = 0; i < a->candidates.count; i++) {
         struct rule *rule = a->candidates.at[i];
-        if (own && !rule->sees_own)
+        if ((own && !rule->sees_own) || (judged && rule->request_only))
             continue;
         a->stats.evaluated++;
         if (!evaluate(a, rule))
@@ -368,6 +371,14 @@ static void matched_done(struct alerter *a, struct pending *p, struct rule *rule
         correlator_feed(a->correlator, rule, &a->event);
 }
 
+// Rules that matched the attempt and were not judged again still owe their correlations what only the answer tells.
+static void feed_rest(struct alerter *a, const struct pending *p)
+{
+    for (size_t i = 0; i < p->count; i++)
+        if (p->rules[i].rule->request_only && p->rules[i].rule->feed_count && !p->rules[i].fed)
+            correlator_feed(a->correlator, p->rules[i].rule, &a->event);
+}
+
 static void see_time(struct alerter *a, int64_t time_ns)
 {
     if (time_ns > a->now_ns)
@@ -385,7 +396,9 @@ void alert_attempt(struct alerter *a, const struct exchange *x)
 {
     struct pending found = {0};
     set_event(a, x, true);
-    run_rules(a, &found, matched_attempt);
+    run_rules(a, &found, false, matched_attempt);
+    if (nummap_count(a->attempted) < PENDING_MAX)
+        nummap_put(a->attempted, x->id, NULL);
     if (x->flags & EXCHANGE_WRITE)
         baseline_write(a->baseline, x);
     if (!found.count)
@@ -416,7 +429,10 @@ void alert_done(struct alerter *a, const struct exchange *x)
 {
     struct pending *p = pending_of(a, x->id);
     set_event(a, x, false);
-    run_rules(a, p, matched_done);
+    bool judged = nummap_drop(a->attempted, x->id);
+    run_rules(a, p, judged, matched_done);
+    if (p && judged)
+        feed_rest(a, p);
     for (size_t i = 0; p && i < p->count; i++)
         if (alone(p->rules[i].rule) && p->rules[i].told)
             raise_alert(a, p->rules[i].rule, false, true);

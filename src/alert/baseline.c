@@ -159,12 +159,13 @@ static void remember(struct baseline *b, struct nummap *m, uint64_t key, size_t 
 
 static bool is_doc_write(const struct exchange *x)
 {
-    static const char *const apis[] = {"bulk", "index", "create", "update", "delete", "bulk_stream", NULL};
-    if (!(x->flags & EXCHANGE_WRITE) || !x->api.size || x->api.size > 11)
-        return false;
-    for (const char *const *a = apis; *a; a++)
-        if (bytes_equal_text(x->api, *a))
-            return true;
+    static const struct {
+        const char *name;
+        size_t size;
+    } apis[] = {{"bulk", 4}, {"index", 5}, {"update", 6}, {"delete", 6}, {"create", 6}, {"bulk_stream", 11}};
+    for (size_t i = 0; i < sizeof apis / sizeof *apis; i++)
+        if (x->api.size == apis[i].size && memcmp(x->api.at, apis[i].name, apis[i].size) == 0)
+            return (x->flags & EXCHANGE_WRITE) != 0;
     return false;
 }
 

@@ -452,7 +452,9 @@ void correlator_feed_one(struct correlator *c, const struct feed *feed, struct e
 {
     if (e->x->time_ns > c->now_ns)
         c->now_ns = e->x->time_ns;
-    if (correlator_wants(c, feed, e))
+    const struct map *groups = c->groups[feed->correlation->number];
+    bool idle = feed->correlation->correlation->type == CORRELATE_TEMPORAL_ORDERED && feed->which && (!groups || !map_count(groups));
+    if (!idle && correlator_wants(c, feed, e))
         each_group(c, feed, e);
     // Chained ones only now: they use the same scratch.
     while (c->chain_count && c->depth < CHAIN_DEPTH_MAX) {

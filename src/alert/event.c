@@ -629,10 +629,12 @@ enum agent_kind agent_kind_of(struct bytes agent, struct bytes opaque_id)
         {"Mozilla/", AGENT_BROWSER}, {"Opera/", AGENT_BROWSER}, {"Kibana", AGENT_KIBANA}, {"opensearch-dashboards", AGENT_KIBANA},
     };
     static const char *const consoles[] = {"dev_tools", "devTools", "kibana:application:", NULL};
-    for (const char *const *c = consoles; *c; c++)
-        if (opaque_id.size && memmem(opaque_id.at, opaque_id.size, *c, strlen(*c)))
+    for (const char *const *c = consoles; opaque_id.size > 8 && *c; c++)
+        if (memmem(opaque_id.at, opaque_id.size, *c, strlen(*c)))
             return AGENT_KIBANA;
-    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+    for (size_t i = 0; agent.size && i < sizeof kinds / sizeof *kinds; i++) {
+        if (((agent.at[0] ^ (uint8_t)kinds[i].prefix[0]) & ~0x20) != 0)
+            continue;
         size_t size = strlen(kinds[i].prefix);
         if (agent.size >= size && strncasecmp((const char *)agent.at, kinds[i].prefix, size) == 0)
             return kinds[i].kind == AGENT_BROWSER && memmem(agent.at, agent.size, "PowerShell", 10) ? AGENT_TOOL : kinds[i].kind;
@@ -859,6 +861,20 @@ bool field_name(size_t which, const char **name, const char **meaning)
     *name = rows[which].name;
     *meaning = rows[which].meaning;
     return true;
+}
+
+bool field_of_request(const struct field *f)
+{
+    static field_fn *const getters[] = {get_stem, get_param, get_body, get_body_path, get_body_cut, get_settings, get_setting, get_target_count, get_multiple,
+                                        get_agent_kind, get_username, get_auth, get_ip, get_port, get_date};
+    static const size_t texts[] = {X(verb), X(path), X(principal), X(run_as), X(forwarded_for), X(agent), X(opaque_id), X(traceparent), X(realm), X(api), X(danger)};
+    for (size_t i = 0; i < sizeof getters / sizeof *getters; i++)
+        if (f->get == getters[i])
+            return true;
+    for (size_t i = 0; f->get == get_text && i < sizeof texts / sizeof *texts; i++)
+        if (f->offset == texts[i])
+            return true;
+    return (f->get == get_flag && f->flag == EXCHANGE_WILDCARD) || (f->get == get_targets && f->flag == 1);
 }
 
 bool field_is_key(const struct field *f, int *key)

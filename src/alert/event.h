@@ -71,6 +71,7 @@ struct field {
 bool field_find(struct arena *a, struct bytes name, struct field *f, const char **why);
 const char *field_nearest(struct bytes name);                   // a known name that resembles it, or NULL
 bool field_name(size_t which, const char **name, const char **meaning); // the table, from 0; meaning NULL: another name for one above
+bool field_of_request(const struct field *f);                   // its value is the same at the attempt and with the answer
 bool field_is_key(const struct field *f, int *key);             // one of the fields that rules are indexed by
 enum { FIELD_KEY_API, FIELD_KEY_VERB, FIELD_KEY_DANGER, FIELD_KEY_INDEX, FIELD_KEYS };
 

@@ -96,6 +96,28 @@ static struct key_set keys_of(struct arena *r, const struct expr *e)
     return best;
 }
 
+// ---- which rules the answer cannot change -----------------------------------------------------------------------------
+
+static bool tests_request(const struct item *item)
+{
+    if (item->keyword || !field_of_request(&item->field))
+        return false;
+    for (size_t i = 0; i < item->test_count; i++)
+        if (item->tests[i].kind == TEST_FIELD && !field_of_request(&item->tests[i].field))
+            return false;
+    return true;
+}
+
+static bool asks_request(const struct expr *e)
+{
+    if (e->kind == EXPR_ITEM)
+        return tests_request(e->item);
+    for (const struct expr *c = e->first; c; c = c->next)
+        if (!asks_request(c))
+            return false;
+    return true;
+}
+
 static bool file_under(struct rules *r, struct rule *rule, const struct key *key)
 {
     if (!r->index[key->field])
@@ -119,6 +141,7 @@ void index_build(struct rules *r)
         struct rule *rule = r->all.at[i];
         if (rule->refused || !rule->expr || rule->is_filter || !rule->needed)
             continue;
+        rule->request_only = asks_request(rule->expr);
         struct key_set s = keys_of(&scratch, rule->expr);
         bool ok = true;
         for (size_t k = 0; s.found && k < s.count; k++)

@@ -53,6 +53,7 @@ struct regex *regex_compile(struct bytes text, uint32_t options, const char **wh
         regex_close(r);
         return NULL;
     }
+    pcre2_jit_compile(r->code, PCRE2_JIT_COMPLETE); // without it the interpreter runs, under the same limits
     pcre2_set_match_limit(r->limits, REGEX_STEPS_MAX);
     pcre2_set_depth_limit(r->limits, REGEX_DEPTH_MAX);
     pcre2_set_heap_limit(r->limits, REGEX_HEAP_KIB);
@@ -211,9 +212,18 @@ static bool find_core(const struct pattern *p, struct bytes text)
 {
     if (p->cased)
         return memmem(text.at, text.size, p->core.at, p->core.size) != NULL;
-    for (size_t i = 0; i + p->core.size <= text.size; i++)
-        if (lower(text.at[i]) == p->core.at[0] && same(p, text.at + i, p->core))
+    // memchr finds where the first byte stands in either case; the nearer one is looked at.
+    uint8_t first = p->core.at[0], other = first >= 'a' && first <= 'z' ? first & ~32 : first;
+    const uint8_t *end = text.at + (text.size - p->core.size) + 1, *low = text.at, *high = text.at;
+    for (const uint8_t *at = text.at; at < end; at++) {
+        low = low && low <= at ? memchr(at, first, (size_t)(end - at)) : low;
+        high = other == first ? NULL : high && high <= at ? memchr(at, other, (size_t)(end - at)) : high;
+        if (!low && !high)
+            return false;
+        at = !low ? high : !high || low < high ? low : high;
+        if (same(p, at, p->core))
             return true;
+    }
     return false;
 }
 

@@ -52,6 +52,7 @@ struct rule {
     bool silent;           // feeds correlations only
     bool sees_own;         // names the field `own`
     bool sealed;
+    bool request_only;     // names fields of the request alone: judged at the attempt, it need not be judged again
     bool needed;           // it alerts, or a correlation that is needed counts it
     struct yaml *doc;
     struct expr *expr;

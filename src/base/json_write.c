@@ -50,7 +50,8 @@ void json_write_text(struct buf *out, struct bytes text)
             write_special(out, c);
         from = ++i;
     }
-    buf_add(out, text.at + from, i - from);
+    if (i > from)
+        buf_add(out, text.at + from, i - from);
     buf_add_byte(out, '"');
 }
 
