@@ -187,6 +187,7 @@ static void store_note(void *ctx, int tag, const void *note, size_t size)
 static void *tape_side(void *ctx)
 {
     struct recorder *r = ctx;
+    pthread_setname_np(pthread_self(), "estape-tape"); // so that top -H and perf tell the two sides apart
     struct parcel_receiver to = {
         .sink = {.ctx = r, .attempt = store_attempt, .body = store_body, .ops = store_ops, .done = store_done, .late = store_late,
                  .resolved = store_resolved, .life = store_life, .gap = store_gap, .opaque = store_opaque, .conn_close = store_conn},
