@@ -41,7 +41,7 @@ cat <<END
 == Where to go next
    $estape show $id          one exchange, whole
    $estape doc catalog/ID    every version of one document (ids: estape log --writes)
-   $estape sql "SELECT who, count(*) FROM audit GROUP BY 1"
+   $estape sql "SELECT principal, count(*) FROM audit GROUP BY 1"
    $estape --help            all commands; every one has --help and a man page
    sudo $estape record -i any --tape /var/lib/estape      your own cluster, port 9200
    docs/recovery.md          the worst day, step by step
