@@ -17,7 +17,7 @@
 
 #include <stdio.h>
 
-enum { PENDING_MAX = 65536, OPS_PENDING_MAX = 65536, KINDS_MAX = 65536, RULES_PER_EXCHANGE_MAX = 32 };
+enum { PENDING_MAX = 65536, OPS_PENDING_MAX = 65536, KINDS_MAX = 65536 };
 #define GROUPING_NS (300 * WHEN_NS_PER_S)
 #define MEMORY_BEFORE_NS (600 * WHEN_NS_PER_S) // what "takes writes" looks back
 
@@ -27,7 +27,7 @@ struct pending {
     struct {
         struct rule *rule;
         bool told, fed;
-    } rules[RULES_PER_EXCHANGE_MAX];
+    } rules[];
 };
 
 // A kind of alert that was told; its repeats are counted.
@@ -50,6 +50,7 @@ struct alerter {
     struct correlator *correlator;
     struct rule_list candidates;
     uint32_t *marks, mark;
+    struct pending *found;         // of the attempt at hand: room for every rule
     struct nummap *pending, *attempted, *ops, *kinds; // attempted: exchanges whose request was judged
     struct op_counts *ops_now;     // of ops_exchange
     uint64_t ops_exchange;
@@ -82,11 +83,12 @@ struct alerter *alert_open(const struct alert_settings *settings, struct rules *
     a->candidates.at = mem_zero(rules->all.count + 1, sizeof(struct rule *));
     a->marks = mem_zero(rules->all.count + 1, sizeof *a->marks);
     a->per_rule = mem_zero(rules->all.count + 1, sizeof *a->per_rule);
+    a->found = mem_zero(1, sizeof *a->found + (rules->all.count + 1) * sizeof a->found->rules[0]);
     a->pending = nummap_open();
     a->attempted = nummap_open();
     a->ops = nummap_open();
     a->kinds = nummap_open();
-    if (a->tape_hint && a->baseline && a->correlator && a->candidates.at && a->marks && a->per_rule && a->pending && a->attempted && a->ops && a->kinds)
+    if (a->tape_hint && a->baseline && a->correlator && a->candidates.at && a->marks && a->per_rule && a->found && a->pending && a->attempted && a->ops && a->kinds)
         return a;
     alert_close(a);
     return NULL;
@@ -125,6 +127,7 @@ void alert_close(struct alerter *a)
     mem_free(a->candidates.at);
     mem_free(a->marks);
     mem_free(a->per_rule);
+    mem_free(a->found);
     mem_free(a->tape_hint);
     mem_free(a);
 }
@@ -350,8 +353,6 @@ static bool feed_ready(struct alerter *a, struct rule *rule)
 
 static void matched_attempt(struct alerter *a, struct pending *p, struct rule *rule)
 {
-    if (p->count == RULES_PER_EXCHANGE_MAX)
-        return;
     bool told = alone(rule) && is_first(a, rule, &a->event), fed = feed_ready(a, rule);
     p->rules[p->count].rule = rule;
     p->rules[p->count].told = told || !alone(rule);
@@ -394,23 +395,24 @@ static void set_event(struct alerter *a, const struct exchange *x, bool attempt)
 
 void alert_attempt(struct alerter *a, const struct exchange *x)
 {
-    struct pending found = {0};
+    struct pending *found = a->found;
+    found->count = 0;
     set_event(a, x, true);
-    run_rules(a, &found, false, matched_attempt);
+    run_rules(a, found, false, matched_attempt);
     if (nummap_count(a->attempted) < PENDING_MAX)
         nummap_put(a->attempted, x->id, NULL);
     if (x->flags & EXCHANGE_WRITE)
         baseline_write(a->baseline, x);
-    if (!found.count)
+    if (!found->count)
         return;
-    size_t size = offsetof(struct pending, rules) + found.count * sizeof found.rules[0];
+    size_t size = sizeof *found + found->count * sizeof found->rules[0];
     struct pending *kept = nummap_count(a->pending) < PENDING_MAX ? mem_alloc(size) : NULL;
     union map_value *v = kept ? nummap_put(a->pending, x->id, NULL) : NULL;
     if (!v) {
         mem_free(kept);
         return;
     }
-    memcpy(kept, &found, size);
+    memcpy(kept, found, size);
     mem_free(v->ptr);
     v->ptr = kept;
 }
