@@ -221,7 +221,8 @@ static void witness_chain(struct group *g)
             between++;
             continue;
         }
-        if (last && last->life == r->life && !(r->op_flags & OP_EXTERNAL)) {
+        // Across a barrier the by-query call may have written too.
+        if (last && last->life == r->life && last->epoch == r->epoch && !(r->op_flags & OP_EXTERNAL)) {
             any = true;
             bool restart = r->result == OP_CREATED && r->version == 1 && (last->result == OP_DELETED || last->result == OP_NOT_FOUND);
             restart |= r->result == OP_NOT_FOUND && r->version == 1;
@@ -352,7 +353,9 @@ static bool refused_op(struct reducing *x, const struct op_rec *r)
     bool casualty = false, possible = false;
     if (!x->diverged && !(r->marks & REC_AFTER_SKIP))
         return true;
-    if (r->error == PLAN_ERR_INDEX_GONE || r->error == PLAN_ERR_INDEX_CLOSED || r->error == PLAN_ERR_BLOCKED)
+    if (r->error == PLAN_ERR_BLOCKED && p->set.blocked_since_ns && done_at(r) >= p->set.blocked_since_ns)
+        casualty = false;
+    else if (r->error == PLAN_ERR_INDEX_GONE || r->error == PLAN_ERR_INDEX_CLOSED || r->error == PLAN_ERR_BLOCKED)
         casualty = r->kind != OP_CREATE || x->model != MODEL_THERE;
     else if (r->error == PLAN_ERR_DOC_MISSING && r->kind == OP_UPDATE)
         casualty = x->model == MODEL_THERE, possible = x->model == MODEL_UNKNOWN;
