@@ -367,8 +367,42 @@ static bool text_equal(struct bytes a, struct bytes b, bool cased)
     return true;
 }
 
-static bool match_texts(const struct test *t, struct bytes text, struct bytes other)
+// Case beyond ASCII: the other field's text becomes a pattern of its own. Rare, so it is made each time.
+static bool match_folded(struct matcher *m, const struct test *t, struct bytes text, struct bytes other)
 {
+    struct arena a;
+    struct pattern p = {0};
+    bool found = false;
+    arena_init(&a, 0);
+    p.byte = arena_alloc(&a, other.size + 2);
+    p.special = arena_alloc(&a, other.size + 2);
+    if (p.byte && p.special) {
+        if (t->ref_ends)
+            p.special[p.size] = STAR, p.byte[p.size++] = '*';
+        memcpy(p.byte + p.size, other.at, other.size);
+        memset(p.special + p.size, PLAIN, other.size);
+        p.size += other.size;
+        if (t->ref_starts)
+            p.special[p.size] = STAR, p.byte[p.size++] = '*';
+        found = seal_folded(&p) && regex_find(m, p.folded, text);
+        regex_close(p.folded);
+    }
+    arena_fini(&a);
+    return found;
+}
+
+static bool is_ascii(struct bytes text)
+{
+    for (size_t i = 0; i < text.size; i++)
+        if (text.at[i] >= 0x80)
+            return false;
+    return true;
+}
+
+static bool match_texts(struct matcher *m, const struct test *t, struct bytes text, struct bytes other)
+{
+    if (!t->cased && !is_ascii(other))
+        return match_folded(m, t, text, other);
     if (other.size > text.size || (!other.size && (t->ref_starts || t->ref_ends)))
         return false;
     if (t->ref_starts && t->ref_ends) {
@@ -394,7 +428,7 @@ static bool match_field(struct matcher *m, const struct test *t, const struct va
         if (!t->ref_starts && !t->ref_ends && number_of(v, &a) && number_of(o, &b) && a == b)
             return true;
         char mine[VALUE_TEXT_ROOM], other[VALUE_TEXT_ROOM];
-        if (match_texts(t, value_text(v, mine), value_text(o, other)))
+        if (match_texts(m, t, value_text(v, mine), value_text(o, other)))
             return true;
     }
     return false;
