@@ -35,6 +35,7 @@ static void compress(struct pack *p, struct pack_job *job)
 static void *work(void *ctx)
 {
     struct pack *p = ctx;
+    pthread_setname_np(pthread_self(), "estape-pack");
     pthread_mutex_lock(&p->mutex);
     for (;;) {
         while (p->done == p->put && !p->stop)
