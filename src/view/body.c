@@ -150,11 +150,13 @@ static void print_with_holes(struct out *o, const struct body_text *b, int inden
 {
     uint64_t at = 0;
     for (size_t i = 0; i < b->hole_count; i++) {
-        print_lines(o, bytes_of(b->bytes.at + at, b->holes[i].at - at), indent);
+        struct bytes seen = bytes_from(buf_view(&b->bytes), at);
+        seen.size = b->holes[i].at - at;
+        print_lines(o, seen, indent);
         print_hole(o, &b->holes[i], indent);
         at = b->holes[i].at;
     }
-    print_lines(o, bytes_of(b->bytes.at + at, b->bytes.size - at), indent);
+    print_lines(o, bytes_from(buf_view(&b->bytes), at), indent);
 }
 
 void body_print(struct out *o, const struct body_text *b, enum tape_body_state state, bool truncated, int indent)

@@ -10,4 +10,4 @@ id=$(estape sql -t t --json "SELECT min(id) FROM audit WHERE api='bulk'" | tr -d
 rm t/*01.body.db
 estape show -t t "$id" | grep 'body file'
 estape show -t t --request "$id"; echo "status $?"
-estape doc -t t "$(estape sql -t t --csv "SELECT \"index\" || '/' || id FROM ops LIMIT 1" | tail -1 | tr -d '\r')" | head -3
+estape doc -t t "$(estape sql -t t --csv "SELECT \"index\" || '/' || id FROM ops LIMIT 1" | tail -1 | tr -d '\r')" 2>/dev/null | head -3
