@@ -267,14 +267,14 @@ static bool store_conn(struct tape_writer *w, const struct exchange *x)
     if (!client)
         return false;
     uint64_t bucket = x->id >> FORMAT_BUCKET_SHIFT;
-    if (w->client_seen.ip != client || w->client_seen.bucket != bucket) {
+    struct mark *seen = &w->clients_seen[client % CLIENTS_SEEN];
+    if (seen->number != client || seen->bucket != bucket) {
         sqlite3_stmt *seek = w->seg.log_stmt[LOG_SEEK_CLIENT];
         db_bind(seek, 1, client);
         db_bind(seek, 2, (int64_t)bucket);
         if (!writer_stored(w, db_run(seek)))
             return false;
-        w->client_seen.ip = client;
-        w->client_seen.bucket = bucket;
+        *seen = (struct mark){client, bucket};
     }
     if (!x->conn)
         return true;
@@ -579,7 +579,7 @@ void row_forget(struct tape_writer *w)
         nummap_drop(w->spans, w->span_list[i].bucket);
     w->mark_count = w->name_mark_count = w->span_count = 0;
     memset(w->names_seen, 0, sizeof w->names_seen);
-    w->client_seen.ip = 0;
+    memset(w->clients_seen, 0, sizeof w->clients_seen);
     renew(&w->attempts);
     renew(&w->conns); // their rows belong to the segment that is gone
 }

@@ -18,6 +18,7 @@ enum {
     OP_TEXT_BYTES_MAX = 1 << 20,
     MARKS = 1 << 15,
     NAMES_SEEN = 1 << 10,
+    CLIENTS_SEEN = 1 << 8,
 };
 
 // Why nothing (or no body) is stored at the moment.
@@ -129,7 +130,7 @@ struct tape_writer {
     struct mark marks[MARKS], name_marks[MARKS]; // call or name, and bucket
     size_t mark_count, name_mark_count;
     struct mark names_seen[NAMES_SEEN];          // marked a moment ago, by the name's low bits
-    struct { int64_t ip; uint64_t bucket; } client_seen;
+    struct mark clients_seen[CLIENTS_SEEN];      // the same for clients
     struct nummap *spans;        // bucket -> place in span_list + 1
     struct span *span_list;
     size_t span_count, span_room;
