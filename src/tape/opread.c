@@ -49,6 +49,8 @@ struct op_walk {
     uint64_t timed;         // exchange whose times are known
     int64_t time_ns, answered_ns;
     bool timed_known;
+    struct reel *held_reel; // a segment that is still written stays open during the walk: opening it costs more than a row
+    struct reel_segment *held;
 };
 
 // ---- which documents ------------------------------------------------------------------------------------------------
@@ -359,6 +361,24 @@ static bool unpack_block(struct op_walk *w, const struct block_ref *ref)
 
 // ---- giving ---------------------------------------------------------------------------------------------------------
 
+static void let_go(struct op_walk *w)
+{
+    if (w->held)
+        segment_unpin(w->held_reel, w->held);
+    w->held = NULL;
+}
+
+static void hold(struct op_walk *w, struct reel_segment *s)
+{
+    if (w->held == s)
+        return;
+    let_go(w);
+    if (s->sealed || !segment_pin(w->reel, s))
+        return;
+    w->held_reel = w->reel;
+    w->held = s;
+}
+
 // Times of the op's exchange: from its own segment as a rule, where rows are read forward.
 static void find_times(struct op_walk *w, const struct op *op, struct reel_segment *s)
 {
@@ -367,6 +387,7 @@ static void find_times(struct op_walk *w, const struct op *op, struct reel_segme
     w->timed = op->exchange;
     w->timed_known = true;
     w->time_ns = w->answered_ns = WHEN_UNKNOWN;
+    hold(w, s);
     struct open_segment *o = segment_pin(w->reel, s);
     if (o && walker_seek(&o->times, (int64_t)op->exchange)) {
         int64_t time_us = o->start_us + sqlite3_column_int64(o->times.stmt, 1);
@@ -531,6 +552,7 @@ int op_walk_next(struct op_walk *w, const struct tape_op **op, struct fault *fau
 
 void op_walk_close(struct op_walk *w)
 {
+    let_go(w);
     if (!w)
         return;
     end_reel(w);
