@@ -244,6 +244,8 @@ static bool client_matches(const struct matcher *m, const struct exchange *x)
 static bool holds(struct bytes text, const char *part)
 {
     size_t size = strlen(part);
+    if (!text.size)
+        return !size;
     for (size_t i = 0; size <= text.size && i <= text.size - size; i++)
         if (strncasecmp((const char *)text.at + i, part, size) == 0)
             return true;

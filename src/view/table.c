@@ -309,7 +309,7 @@ bool table_cells_row(struct table *t, struct table_cells *c)
     int types[sizeof c->cell / sizeof *c->cell];
     for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
         types[i] = i < c->count ? c->cell[i].type : TABLE_NULL;
-        values[i] = i < c->count ? (struct bytes){c->text.at + c->cell[i].at, c->cell[i].size} : (struct bytes){NULL, 0};
+        values[i] = i < c->count && c->cell[i].size ? (struct bytes){c->text.at + c->cell[i].at, c->cell[i].size} : (struct bytes){NULL, 0};
     }
     bool ok = !c->text.failed && table_row(t, values, types);
     buf_clear(&c->text);
