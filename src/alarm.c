@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/diag.h"
 #include "base/mem.h"
+#include "tape/outbox.h"
 #include "tape/read.h"
 
 #include <stdio.h>
@@ -26,6 +27,7 @@ struct alarm {
     struct fault *fault;          // of the call under way
     bool ok, rebuilt;
     bool lagging, troubled, silent;
+    bool crashed, started;        // the recorder before this one ended without a word; this one was told
     int64_t clock_offset_ns;      // the tape's clock minus the steady one
     bool clock_known;
     uint64_t packets, dropped;
@@ -47,6 +49,27 @@ static void on_alert(void *ctx, const struct alert *alert)
     sender_wake(a->settings.sender);
 }
 
+static bool note_start_or_stop(void *ctx, const struct outbox_item *item)
+{
+    struct alarm *a = ctx;
+    if (bytes_equal_text(item->rule, "recorder.start"))
+        a->crashed = true;
+    else if (bytes_equal_text(item->rule, "recorder.stop"))
+        a->crashed = false;
+    return true;
+}
+
+// A start without a stop behind it is a recorder that was killed, or a machine that lost power.
+static void look_for_crash(struct alarm *a)
+{
+    struct fault ignored = {0};
+    struct outbox_place place = {0};
+    struct outbox *o = a->settings.live ? outbox_open(a->settings.tape_dir, false, &ignored) : NULL;
+    if (o)
+        outbox_each(o, &place, note_start_or_stop, a);
+    outbox_close(o);
+}
+
 struct alarm *alarm_open(const struct alarm_settings *settings, struct tape_writer *tape, struct fault *fault)
 {
     struct alarm *a = mem_zero(1, sizeof *a);
@@ -60,8 +83,10 @@ struct alarm *alarm_open(const struct alarm_settings *settings, struct tape_writ
         a->alerter = alert_open(&alert, settings->rules, on_alert, a);
     }
     buf_fini(&hint);
-    if (a && a->alerter)
+    if (a && a->alerter) {
+        look_for_crash(a);
         return a;
+    }
     alarm_close(a);
     fault_memory(fault);
     return NULL;
@@ -81,6 +106,7 @@ void alarm_close(struct alarm *a)
 struct rebuild {
     struct alarm *alarm;
     struct tape *tape;
+    int64_t newest_ns;
 };
 
 static bool body_from_tape(void *ctx, const struct exchange *x, struct buf *out)
@@ -98,11 +124,30 @@ static bool rebuild_row(void *ctx, const struct tape_row *row)
     return true;
 }
 
+static bool note_newest(void *ctx, const struct tape_row *row)
+{
+    struct rebuild *r = ctx;
+    r->newest_ns = row->x.time_ns;
+    return true;
+}
+
+// Between the newest row and now nobody recorded: rules that ask what went before must know.
+static void tell_unrecorded(struct rebuild *r, int64_t now_ns)
+{
+    struct fault ignored = {0};
+    struct tape_filter newest = {.since_ns = WHEN_UNKNOWN, .until_ns = now_ns, .newest = 1};
+    tape_select(r->tape, &newest, note_newest, r, &ignored);
+    if (r->newest_ns == WHEN_UNKNOWN || r->newest_ns >= now_ns)
+        return;
+    struct stream_gap gap = {.from_ns = r->newest_ns, .to_ns = now_ns, .cause = GAP_NOT_RECORDING};
+    alert_gap(r->alarm->alerter, &gap);
+}
+
 static void rebuild(struct alarm *a, int64_t now_ns)
 {
     struct fault ignored = {0};
     const char *dirs[] = {a->settings.tape_dir};
-    struct rebuild r = {a, NULL};
+    struct rebuild r = {a, NULL, WHEN_UNKNOWN};
     int64_t memory_ns = alert_memory_ns(a->settings.rules);
     a->rebuilt = true;
     r.tape = tape_open(dirs, 1, &ignored);
@@ -118,6 +163,7 @@ static void rebuild(struct alarm *a, int64_t now_ns)
     tape_select(r.tape, &whole, rebuild_row, &r, &ignored);
     alert_rebuild_end(a->alerter);
     alert_body_source(a->alerter, NULL, NULL);
+    tell_unrecorded(&r, now_ns);
     tape_close(r.tape);
 }
 
@@ -212,6 +258,12 @@ bool alarm_tick(struct alarm *a, const struct alarm_moment *now, struct fault *f
     if (!a)
         return true;
     begin(a, WHEN_UNKNOWN, fault);
+    if (a->settings.live && !a->started) {
+        a->started = true;
+        if (a->crashed)
+            alert_own(a->alerter, now->time_ns, "restart", "the one before ended without a word: killed, out of memory, or the power went; what passed meanwhile is not recorded");
+        alert_own(a->alerter, now->time_ns, "start", "estape " ESTAPE_VERSION " records");
+    }
     if (a->settings.live) {
         watch_clock(a, now);
         watch_lag(a, now);
@@ -248,5 +300,7 @@ bool alarm_finish(struct alarm *a, int64_t time_ns, struct fault *fault)
     begin(a, WHEN_UNKNOWN, fault);
     alert_tick(a->alerter, time_ns);
     alert_finish(a->alerter);
+    if (a->started)
+        alert_own(a->alerter, time_ns, "stop", "it was asked to end, or its input ended");
     return a->ok;
 }
