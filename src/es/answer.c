@@ -155,7 +155,8 @@ static enum op_result hidden_result(const struct op_answer *a, bool minted)
 
 void answer_conclude(struct op_answer *a, bool minted)
 {
-    if (a->result == OP_NOOP && a->version == -3) {
+    // A document that a pipeline dropped is answered with the version asked for: -3 for any, -4 for none, or an external one.
+    if (a->result == OP_NOOP && (a->kind == OP_INDEX || a->kind == OP_CREATE || a->version < -1)) {
         a->result = OP_DROPPED;
         a->version = OP_NONE;
     }

@@ -47,10 +47,11 @@ bool es_filter_keeps_items(struct bytes filter)
 
 static void open_scanners(struct call *c, const struct response_head *head)
 {
-    bool bulk = c->bulk && c->es->ops;
+    bool bulk = (c->route.flags & ROUTE_BULK) && c->join && c->es->ops;
     if (bulk) {
-        const struct bulk_totals *t = bulk_total(c->bulk);
-        if (t->holes || !es_filter_keeps_items(path_query_value(&c->query, "filter_path")))
+        // A request in SMILE has no totals: its items are known from their answers alone.
+        const struct bulk_totals *t = c->bulk ? bulk_total(c->bulk) : NULL;
+        if ((t && t->holes) || !es_filter_keeps_items(path_query_value(&c->query, "filter_path")))
             op_join_positions_unsure(c->join);
         c->answers = answer_bulk_open(take_item, c);
     } else if ((c->route.flags & ROUTE_HITS) && head->status < 400) {
