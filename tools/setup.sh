@@ -7,7 +7,7 @@ llhttp=node-llhttp
 apt_has() { apt-cache show "$1" >/dev/null 2>&1; }
 
 build="gcc make pkg-config libc6-dev libpcap-dev libsqlite3-dev libzstd-dev zlib1g-dev libxxhash-dev libcap-ng-dev libyaml-dev libpcre2-dev libcurl4-openssl-dev libssl-dev zstd"
-check="$build clang libcmocka-dev sqlite3 python3 tcpdump jq iproute2 procps strace rsyslog rsyslog-openssl openssl"
+check="$build clang libcmocka-dev sqlite3 python3 tcpdump jq iproute2 procps bsdutils rsyslog rsyslog-openssl openssl"
 node="maven"
 
 case "${1:-build}" in

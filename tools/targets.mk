@@ -22,6 +22,7 @@ check: setup-check
 #: torture   the long versions of the kill and fault tests
 torture: all
 	$(Q)RUNS=$(or $(RUNS),500) tests/kill/run
+	$(Q)ESTAPE_TORTURE=1 tests/fault/run
 
 #: bench     run every benchmark, write build/bench.tsv
 bench: all
