@@ -552,9 +552,9 @@ int op_walk_next(struct op_walk *w, const struct tape_op **op, struct fault *fau
 
 void op_walk_close(struct op_walk *w)
 {
-    let_go(w);
     if (!w)
         return;
+    let_go(w);
     end_reel(w);
     mem_free(w->heap);
     mem_free(w->blocks);
