@@ -304,7 +304,7 @@ class Tour:
 
     def binary(self):
         self.make("binary")
-        forms = (("cbor", cbor, "application/cbor"), ("smile", smile, "application/smile"), ("yaml", lambda d: "".join(f"{k}: {v}\n" for k, v in d.items()).encode(), "application/yaml"))
+        forms = (("cbor", cbor, "application/cbor"), ("smile", smile, "application/smile"), ("yaml", lambda d: ("---\n" + "".join(f"{k}: {v}\n" for k, v in d.items())).encode(), "application/yaml"))
         for word, encode, kind in forms:
             self.call(f"{word}_document", "PUT", self.doc("binary", word), None, {"Content-Type": kind, "Accept": "application/json"}, encode({"n": 3, "name": word}), api="index")
             self.call(f"{word}_both_ways", "PUT", self.doc("binary", word + "2"), None, {"Content-Type": kind, "Accept": kind}, encode({"n": 4}), api="index", blind=True)
@@ -323,7 +323,7 @@ class Tour:
         self.call("filter_delete_gone", "DELETE", self.doc("filtered", "none", "?filter_path=took"), api="delete", blind=True, indices=None, outcome="ok", ops=[("delete", "none", "not_found")])
         lines = [self.meta("index", "filtered", "b1"), {"n": 1}, self.meta("create", "filtered", "1"), {"n": 1}, self.meta("delete", "filtered", "2"), self.meta("delete", "filtered", "zz"),
                  self.meta("index", "filtered"), {"n": 1}, self.meta("update", "filtered", "b1"), {"doc": {"n": 2}}, self.meta("update", "filtered", "mm"), {"doc": {"n": 2}}]
-        results = [("index", "b1", "created"), ("create", "1", "failed"), ("delete", "2", "accepted|deleted"), ("delete", "zz", "not_found"), ("index", "", "created"), ("update", "b1", "accepted"), ("update", "mm", "failed")]
+        results = [("index", "b1", "created"), ("create", "1", "failed"), ("delete", "2", "accepted|deleted"), ("delete", "zz", "not_found"), ("index", None, "created"), ("update", "b1", "accepted"), ("update", "mm", "failed")]
         self.bulk("filter_as_beats", lines, "/_bulk?filter_path=errors,items.*.error,items.*.status", blind=True, indices=None, outcome="partial", reason="version_conflict_engine_exception", ops=results)
         lines = [x for i in range(3) for x in (self.meta("index", "filtered", f"c{i}"), {"n": i})]
         self.bulk("filter_errors_only", lines, "/_bulk?filter_path=errors", blind=True, indices=None, outcome="ok", ops=[("index", f"c{i}", "accepted") for i in range(3)])
@@ -362,7 +362,7 @@ class Tour:
             s, a = self.call("bulk_cas_base", "PUT", self.doc("bulked", "cas"), {"n": 1}, api="index")
             k = {"if_seq_no": a["_seq_no"], "if_primary_term": a["_primary_term"]}
             self.bulk("bulk_cas", [m("index", "bulked", "cas", **k), {"n": 2}, m("delete", "bulked", "cas", **k)], outcome="partial")
-        self.bulk("bulk_bad_line", one, raw=b'{"index":{"_index":"bulked","_type":"item","_id":"bl"}}\n{"n":1}\n{"nonsense":{}}\n{"n":1}\n', outcome="failed", status=400, ops=False, docs=False)
+        self.bulk("bulk_bad_line", one, raw=(json.dumps(m("index", "bulked", "bl")) + '\n{"n":1}\n{"nonsense":{}}\n{"n":1}\n').encode(), ops_if_taken=True)
         self.bulk("bulk_empty", [], raw=b"\n", outcome="failed", status=400, ops=False, docs=False)
         big = [x for i in range(500) for x in (m("index", "bulked", f"big{i}"), {"n": i, "name": "z" * 200})]
         self.bulk("bulk_of_500", big)
@@ -375,7 +375,7 @@ class Tour:
                   api="indices.update_aliases", targets=["stock-1", "stock", "goods", "stock-read"])
         self.call("write_by_alias", "PUT", self.doc("stock", "1"), {"n": 1}, api="index", targets=["stock"])
         self.bulk("bulk_by_alias", [self.meta("index", "stock", "2"), {"n": 1}, self.meta("delete", "stock", "1")], targets=["stock"])
-        self.call("filtered_by_alias", "PUT", self.doc("stock", "3", "?filter_path=result"), {"n": 1}, api="index", blind=True, targets=["stock"], indices=["stock-1"], ops=[("index", "3", "created")])
+        self.call("filtered_by_alias", "PUT", self.doc("stock", "3", "?filter_path=result"), {"n": 1}, api="index", blind=True, targets=["stock"], indices=None, asked="stock", ops=[("index", "3", "created")])
         self.call("alias_put", "PUT", "/stock-1/_alias/shelf", api="indices.put_alias", targets=["stock-1", "shelf"])
         self.call("alias_get", "GET", "/_alias/shelf", api="indices.get_alias", targets=["shelf"], indices=None)
         self.call("alias_exists", "HEAD", "/_alias/shelf", api="indices.exists_alias", targets=["shelf"], indices=None)
@@ -384,12 +384,12 @@ class Tour:
         body = {"settings": self.settings(), "aliases": {"logs_w": {"is_write_index": True} if self.major > 5 else {}}}
         self.call("rollover_first", "PUT", "/logs-000001", body, api="indices.create", indices=["logs-000001"], targets=None)
         self.call("rollover_write_before", "PUT", self.doc("logs_w", "1"), {"n": 1}, api="index", targets=["logs_w"])
-        self.call("rollover", "POST", "/logs_w/_rollover", {"conditions": {"max_docs": 1}}, api="indices.rollover", targets=["logs_w"], indices=None)
+        self.call("rollover", "POST", "/logs_w/_rollover", {"conditions": {"max_docs": 1}}, api="indices.rollover", targets=["logs_w"], indices=None, outcome="ok|partial")
         self.quiet("POST", "/logs-000001/_refresh")
         if self.quiet("GET", "/logs-000002")[0] == 404:
             self.call("rollover_unconditional", "POST", "/logs_w/_rollover", {}, api="indices.rollover", targets=["logs_w"], indices=None)
         self.call("rollover_write_behind", "PUT", self.doc("logs_w", "1"), {"n": 1}, api="index", targets=["logs_w"])
-        self.call("rollover_filtered_behind", "PUT", self.doc("logs_w", "2", "?filter_path=result"), {"n": 1}, api="index", blind=True, targets=["logs_w"], indices=["logs-000002"], ops=[("index", "2", "created")])
+        self.call("rollover_filtered_behind", "PUT", self.doc("logs_w", "2", "?filter_path=result"), {"n": 1}, api="index", blind=True, targets=["logs_w"], indices=None, asked="logs_w", ops=[("index", "2", "created")])
         self.state("rolled", "logs-0*")
 
     def pipelines(self):
@@ -410,8 +410,10 @@ class Tour:
         if drop:
             p("pipeline_drops", "drop", {"processors": [{"drop": {}}]}, danger="pipeline.change")
             self.call("dropped_index", "PUT", self.doc("piped", "6", "?pipeline=drop"), {"n": 1}, api="index", pipeline="drop")
+            self.call("dropped_create", "PUT", self.create("piped", "9", "?pipeline=drop"), {"n": 1}, api="create", pipeline="drop")
+            self.call("dropped_external", "PUT", self.doc("piped", "9", "?pipeline=drop&version=7&version_type=external"), {"n": 1}, api="index", pipeline="drop")
             self.call("dropped_without_id", "POST", self.doc("piped", None, "?pipeline=drop"), {"n": 1}, api="index", pipeline="drop")
-            lines += [self.meta("index", "piped", "7", pipeline="drop"), {"n": 1}, self.meta("index", "piped", "8"), {"n": 1}]
+            lines += [self.meta("index", "piped", "7", pipeline="drop"), {"n": 1}, self.meta("index", "piped", "8"), {"n": 1}, self.meta("create", "piped", "10", pipeline="drop"), {"n": 1}]
         self.bulk("bulk_pipelines", lines)
         self.state("piped", "piped")
         self.state("piped_elsewhere", "piped-elsewhere")
@@ -425,7 +427,7 @@ class Tour:
         self.call("index_name_refused", "PUT", "/UPPER", api="indices.create", outcome="failed", status=400, reason="invalid_index_name_exception")
         self.call("index_exists_already", "PUT", "/goods", api="indices.create", outcome="failed", status=400)
         self.call("get_of_missing_index", "GET", self.doc("no-such-index", "1"), api="get", status=404)
-        self.call("unknown_call", "GET", "/_no_such_call", api=None, outcome=None)
+        self.call("unknown_call", "GET", "/_no/such/call/here", api=None, outcome=None, targets=None)
         self.call("method_not_allowed", "PUT", "/_search", {"query": {"match_all": {}}}, api=None, outcome=None, targets=None)
         self.call("delete_missing_index", "DELETE", "/no-such-index", api="indices.delete", outcome="failed", status=404, danger="index.delete", reason="index_not_found_exception")
         self.call("wrong_content_type", "PUT", self.doc("goods", "bad"), None, {"Content-Type": "text/plain"}, b"n: 1", api="index", outcome="failed")
@@ -433,15 +435,15 @@ class Tour:
         self.call("write_to_blocked", "PUT", self.doc("cas", "q"), {"n": 1}, api="index", outcome="failed", status=403, reason="cluster_block_exception")
         self.bulk("bulk_to_blocked", [self.meta("index", "cas", "q"), {"n": 1}, self.meta("index", "goods", "bb"), {"n": 1}], outcome="partial")
         self.call("unblock_write", "PUT", "/cas/_settings", {"index.blocks.write": False}, api="indices.put_settings")
-        self.call("close", "POST", "/cas/_close", api="indices.close", danger="index.close", indices=["cas"])
-        self.call("write_to_closed", "PUT", self.doc("cas", "q"), {"n": 1}, api="index", outcome="failed", status=400, reason="index_closed_exception")
-        self.call("open", "POST", "/cas/_open", api="indices.open", indices=["cas"])
+        self.call("close", "POST", "/cas/_close", api="indices.close", danger="index.close", indices=["cas"] if self.major > 6 else None)
+        self.call("write_to_closed", "PUT", self.doc("cas", "q"), {"n": 1}, api="index", outcome="failed", status=400 if self.major > 5 else 403, reason="index_closed_exception")
+        self.call("open", "POST", "/cas/_open", api="indices.open", indices=None)
         self.call("write_after_open", "PUT", self.doc("cas", "after"), {"n": 1}, api="index")
         self.state("cas_after_open", "cas")
 
     def streams(self):
         body = {"index_patterns": ["events-*"], "data_stream": {}, "priority": 200, "template": {"settings": self.settings()}}
-        if self.major < 7 or self.quiet("PUT", "/_index_template/probe", dict(body, index_patterns=["no-such-*"]))[0] != 200 or not self.quiet("DELETE", "/_index_template/probe"):
+        if self.major < 7 or self.quiet("GET", "/_data_stream/*")[0] != 200 or self.quiet("PUT", "/_index_template/probe", dict(body, index_patterns=["no-such-*"]))[0] != 200 or not self.quiet("DELETE", "/_index_template/probe"):
             self.forgotten.append("data streams: this node has none")
             return
         self.call("stream_template", "PUT", "/_index_template/events", body, api="indices.put_index_template", targets=None, indices=None, danger="template.change")
@@ -471,7 +473,8 @@ class Tour:
         self.call("by_query_seed", "PUT", self.doc("asked", "conflict"), {"n": 50}, api="index")
         q("reindex", "/_reindex?refresh=true", {"source": {"index": "asked"}, "dest": {"index": "copied"}}, "reindex", docs=None, danger="docs.reindex", targets=["asked", "copied"], indices=None)
         q("reindex_create_only", "/_reindex?refresh=true", {"conflicts": "proceed", "source": {"index": "asked"}, "dest": {"index": "copied", "op_type": "create"}}, "reindex", docs=None, outcome="partial",
-          targets=["asked", "copied"], indices=None)
+          danger="docs.reindex", targets=["asked", "copied"], indices=None)
+        q("reindex_into_free_ids", "/_reindex?refresh=true", {"source": {"index": "asked"}, "dest": {"index": "copied-twice", "op_type": "create"}}, "reindex", docs=None, targets=["asked", "copied-twice"], indices=None)
         q("delete_by_query_all", "/copied/_delete_by_query?refresh=true", {"query": {"match_all": {}}}, "delete_by_query", docs=None, danger="docs.delete_all")
         if self.major == 5:
             q("typed_delete_by_query", "/asked/item/_delete_by_query?refresh=true", {"query": {"term": {"n": 6}}}, "delete_by_query", docs=(1, 1, 0, 1), danger="docs.delete_by_query")
@@ -575,7 +578,7 @@ class Tour:
         r("read_scroll_on", "POST", "/_search/scroll", "scroll", {"scroll": "1m", "scroll_id": a["_scroll_id"]}, targets=None, indices=None)
         r("read_scroll_clear", "DELETE", "/_search/scroll", "clear_scroll", {"scroll_id": [a["_scroll_id"]]}, targets=None, indices=None)
         r("read_health", "GET", "/_cluster/health", "cluster.health", targets=None, indices=None)
-        r("read_cat", "GET", "/_cat/indices/goods?format=json", "cat.indices", indices=None)
+        r("read_cat", "GET", "/_cat/indices/goods?format=json", "cat.indices", targets=["goods"], indices=None)
         r("read_index", "GET", "/goods", "indices.get", indices=None)
         r("read_index_exists", "HEAD", "/goods", "indices.exists", indices=None)
 
