@@ -72,7 +72,7 @@ void alert_body_source(struct alerter *a, alert_body_fn *fn, void *ctx);
 typedef void alert_each_op_fn(void *ctx, const struct op *op);
 typedef void alert_ops_fn(void *ctx, const struct exchange *x, alert_each_op_fn *each, void *each_ctx);
 void alert_ops_source(struct alerter *a, alert_ops_fn *fn, void *ctx);
-// What one rule cost so far (time only with settings.profile).
+// What one rule cost so far (time only with settings.profile, estimated from samples).
 struct alert_rule_stats { uint64_t evaluated, matched, raised; int64_t spent_ns; };
 void alert_rule_stats(const struct alerter *a, size_t rule, struct alert_rule_stats *stats);
 void alert_close(struct alerter *a);

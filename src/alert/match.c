@@ -8,6 +8,9 @@
 #include <pcre2.h>
 #include <stdlib.h>
 #include <time.h>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
 // Far above what an honest rule needs on 64 KiB; a hostile one is over within about a millisecond.
 enum { REGEX_STEPS_MAX = 20000, REGEX_DEPTH_MAX = 2000, REGEX_HEAP_KIB = 256 };
@@ -212,18 +215,25 @@ static bool find_core(const struct pattern *p, struct bytes text)
 {
     if (p->cased)
         return memmem(text.at, text.size, p->core.at, p->core.size) != NULL;
-    // memchr finds where the first byte stands in either case; the nearer one is looked at.
-    uint8_t first = p->core.at[0], other = first >= 'a' && first <= 'z' ? first & ~32 : first;
-    const uint8_t *end = text.at + (text.size - p->core.size) + 1, *low = text.at, *high = text.at;
-    for (const uint8_t *at = text.at; at < end; at++) {
-        low = low && low <= at ? memchr(at, first, (size_t)(end - at)) : low;
-        high = other == first ? NULL : high && high <= at ? memchr(at, other, (size_t)(end - at)) : high;
-        if (!low && !high)
-            return false;
-        at = !low ? high : !high || low < high ? low : high;
+    const uint8_t *at = text.at, *end = text.at + (text.size - p->core.size) + 1;
+#ifdef __SSE2__
+    // Sixteen places at once: where the first byte and the middle one fit, in either case. JSON is full of first bytes that
+    // fit (quotes) and of letters; of both at their distance there are few.
+    size_t middle = p->core.size / 2;
+    uint8_t first = p->core.at[0], inner = p->core.at[middle];
+    const __m128i c0 = _mm_set1_epi8((char)first), fold0 = _mm_set1_epi8(first >= 'a' && first <= 'z' ? 0x20 : 0);
+    const __m128i c1 = _mm_set1_epi8((char)inner), fold1 = _mm_set1_epi8(inner >= 'a' && inner <= 'z' ? 0x20 : 0);
+    for (; end - at >= 16; at += 16) {
+        __m128i v = _mm_loadu_si128((const __m128i *)(const void *)at), w = _mm_loadu_si128((const __m128i *)(const void *)(at + middle));
+        __m128i fits = _mm_and_si128(_mm_cmpeq_epi8(_mm_or_si128(v, fold0), c0), _mm_cmpeq_epi8(_mm_or_si128(w, fold1), c1));
+        for (unsigned mask = (unsigned)_mm_movemask_epi8(fits); mask; mask &= mask - 1)
+            if (same(p, at + __builtin_ctz(mask), p->core))
+                return true;
+    }
+#endif
+    for (; at < end; at++)
         if (same(p, at, p->core))
             return true;
-    }
     return false;
 }
 
