@@ -35,9 +35,11 @@ static uint64_t own_key(const struct work *w)
     return map_hash(bytes_of(&w->doc.hash, sizeof w->doc.hash), 4);
 }
 
+#define WROTE 0x80000000u // in the journal's steps: some of them were requests, not only held
+
 static bool write_journal(struct apply *ap, const struct work *w, enum journal_state state)
 {
-    struct journal_doc d = {state, w->found ? w->seq_no : -1, w->found ? w->primary_term : -1, w->found ? w->version : -1, w->step};
+    struct journal_doc d = {state, w->found ? w->seq_no : -1, w->found ? w->primary_term : -1, w->found ? w->version : -1, w->step | (w->wrote ? WROTE : 0)};
     return !ap->set->journal || journal_put(ap->set->journal, work_key(w), &d, ap->fault);
 }
 
@@ -284,7 +286,9 @@ static enum added add_work(struct apply *ap, struct buf *b, struct work *w)
         add_action(ap, b, w, "update", true, -1);
         add_update_body(b, w);
     } else if (act->insert.size) {
-        add_action(ap, b, w, "create", false, -1);
+        external = ap->set->exact && !w->parity_lost ? act->last->version : -1;
+        w->exact_sent = external >= 0;
+        add_action(ap, b, w, external >= 0 ? "index" : "create", false, external);
         add_line(b, buf_view(&act->insert));
     } else if (act->may_insert) { // a scripted upsert: only the target can run it
         add_action(ap, b, w, "update", false, -1);
@@ -368,7 +372,8 @@ bool apply_lane_begin(struct apply *ap, struct lane *l)
         const struct preflight_index *p = apply_index(ap, w->doc.slot);
         w->state = WORK_LOOK;
         if (ap->set->journal && journal_find(ap->set->journal, work_key(w), &d)) {
-            w->step = d.steps < w->doc.step_count ? d.steps : (uint32_t)w->doc.step_count;
+            uint32_t steps = d.steps & ~WROTE;
+            w->step = steps < w->doc.step_count ? steps : (uint32_t)w->doc.step_count;
             if (d.state == JOURNAL_DONE) {
                 w->state = WORK_END;
                 ap->report->already++;
@@ -377,7 +382,7 @@ bool apply_lane_begin(struct apply *ap, struct lane *l)
             }
             // An earlier run sent something and did not hear what became of it, or was refused: look again.
             w->in_doubt = d.state == JOURNAL_INTENT;
-            w->wrote = w->step > 0;
+            w->wrote = (d.steps & WROTE) != 0;
             w->seq_no = d.seq_no;
             w->doubt_version = w->in_doubt && d.version >= 0 ? d.version : -1;
         }
@@ -391,7 +396,7 @@ bool apply_lane_begin(struct apply *ap, struct lane *l)
             w->found = true;
             w->seq_no = w->doc.held_seq;
             w->primary_term = w->doc.held_term;
-            w->version = -1;
+            w->version = w->doc.held_version;
             w->state = WORK_READY;
         }
     }
@@ -491,10 +496,12 @@ static bool compare_answer(struct apply *ap, struct lane *l, struct target_reply
             if (!fold_next(ap->set->source, &w->doc, step, &fold, &w->action, &why))
                 break;
             step += (uint32_t)w->action.steps;
-            struct json *want = w->action.kind == FOLD_FULL ? json_parse(&a, buf_view(&w->action.body), NULL) : NULL;
+            struct buf *content = w->action.kind == FOLD_FULL ? &w->action.body : w->action.kind == FOLD_UPDATE && w->action.insert.size ? &w->action.insert : NULL;
+            struct json *want = content ? json_parse(&a, bytes_of(arena_copy(&a, content->at, content->size), content->size), NULL) : NULL;
+            bool equal = source && want && json_equal(source, want);
             if (step == w->doc.step_count)
-                same = source && want && json_equal(source, want);
-            else if (source && want && json_equal(source, want) && step >= w->step) {
+                same = equal;
+            else if (equal && step > w->step) {
                 w->step = step; // it stands in the middle of its steps: go on from there
                 w->ours = true;
             }

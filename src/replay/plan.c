@@ -371,7 +371,7 @@ bool plan_next(struct plan *p, struct plan_doc *doc, struct fault *fault)
     memcpy(&head, r.at, sizeof head);
     const uint8_t *at = r.at + sizeof head;
     *doc = (struct plan_doc){.slot = head.slot, .epoch = head.epoch, .flags = head.flags, .shard = head.shard, .hash = head.hash,
-                             .held_seq = head.held_seq, .held_term = head.held_term, .life = head.life, .final_version = head.final_version,
+                             .held_seq = head.held_seq, .held_term = head.held_term, .held_version = head.held_version, .life = head.life, .final_version = head.final_version,
                              .steps = (const struct plan_step *)(const void *)at, .step_count = head.step_count};
     at += head.step_count * sizeof(struct plan_step);
     doc->id = bytes_of(at, head.id_size);

@@ -104,7 +104,7 @@ struct plan_doc {
     uint64_t hash;         // of its key: lanes and the journal use it
     struct bytes id, routing, type;
     int64_t life;          // of its last step
-    int64_t held_seq, held_term; // last held operation, OP_NONE
+    int64_t held_seq, held_term, held_version; // last held operation, OP_NONE
     int64_t final_version; // recorded version after its last step, OP_NONE
     const struct plan_step *steps;
     size_t step_count;

@@ -247,7 +247,7 @@ struct reducing {
     bool diverged;
     uint32_t epoch;
     uint32_t doc_flags;
-    int64_t held_seq, held_term, final_version;
+    int64_t held_seq, held_term, held_version, final_version;
     struct plan_count *count;
 };
 
@@ -304,6 +304,7 @@ static bool emit(struct reducing *x, const struct op_rec *any)
     head.held_term = x->held_term;
     head.final_version = x->final_version;
     head.life = any->life;
+    head.held_version = x->held_version;
     head.id_size = (uint32_t)id.size;
     head.routing_size = (uint32_t)routing.size;
     head.type_size = (uint32_t)type.size;
@@ -436,6 +437,7 @@ static void held_op(struct reducing *x, const struct op_rec *r)
         return;
     x->held_seq = r->seq_no;
     x->held_term = r->primary_term;
+    x->held_version = r->version;
     x->final_version = r->version >= 0 ? r->version : x->final_version;
     bool gone = r->kind == OP_DELETE || r->result == OP_DELETED;
     x->model = gone ? MODEL_GONE : MODEL_THERE;
@@ -448,7 +450,7 @@ static bool reduce_group(struct group *g)
     const struct op_rec *first = g->ops[0];
     struct plan_slot *slot = &p->slots[first->slot];
     bool empty = slot->seam == PLAN_SEAM_EMPTY;
-    struct reducing x = {.g = g, .model = empty ? MODEL_GONE : MODEL_UNKNOWN, .epoch = first->epoch, .held_seq = OP_NONE, .held_term = OP_NONE,
+    struct reducing x = {.g = g, .model = empty ? MODEL_GONE : MODEL_UNKNOWN, .epoch = first->epoch, .held_seq = OP_NONE, .held_term = OP_NONE, .held_version = OP_NONE,
                          .final_version = OP_NONE, .count = &slot->count, .doc_flags = empty ? PLAN_DOC_BASE_EMPTY : 0};
     int64_t life = first->life;
     bool incremental = p->set.seen && p->set.seen->floor && p->incremental;

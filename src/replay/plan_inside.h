@@ -74,7 +74,7 @@ struct doc_head {              // of a reduced document in the second sorter; fo
     int32_t shard;
     uint64_t hash;
     int64_t held_seq, held_term, final_version;
-    int64_t life;
+    int64_t life, held_version;
     uint32_t id_size, routing_size, type_size, pad;
 };
 
