@@ -123,7 +123,7 @@ static void take_version_type(struct op_ask *ask, struct bytes value)
 {
     if (bytes_equal_text_nocase(value, "external") || bytes_equal_text_nocase(value, "external_gt"))
         ask->flags |= OP_EXTERNAL;
-    else if (bytes_equal_text_nocase(value, "external_gte"))
+    else if (bytes_equal_text_nocase(value, "external_gte") || bytes_equal_text_nocase(value, "force")) // force (5.x) takes any version
         ask->flags |= OP_EXTERNAL | OP_EXTERNAL_GTE;
 }
 
