@@ -80,8 +80,8 @@ struct call {
     bool security, excluded, target_redacted, attempted, write_verb;
     unsigned danger_seen;
     bool request_complete, request_ended, response_ended, response_ended_whole;
-    struct exchange_index noted[16]; // concrete indices that the answer named
-    size_t noted_count;
+    struct exchange_index *noted, asked; // concrete indices that the answer named; else the one asked for
+    size_t noted_count, noted_room;
 
     struct es_body request, response;
     struct buf head;        // first bytes of the request as stored, for rules

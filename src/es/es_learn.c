@@ -11,13 +11,23 @@ void es_keep_told(struct call *c)
         *texts[i] = es_keep(c, *texts[i]);
 }
 
+enum { NOTED_MAX = 1024 };
+
 void es_note_index(struct call *c, struct bytes index)
 {
     for (size_t i = 0; i < c->noted_count; i++)
         if (bytes_equal(c->noted[i].index, index))
             return;
-    if (c->noted_count == sizeof c->noted / sizeof *c->noted)
-        return;
+    if (c->noted_count == c->noted_room) {
+        size_t room = c->noted_room ? 2 * c->noted_room : 4;
+        struct exchange_index *grown = room > NOTED_MAX ? NULL : arena_alloc(&c->arena, room * sizeof *grown);
+        if (!grown)
+            return;
+        if (c->noted_count)
+            memcpy(grown, c->noted, c->noted_count * sizeof *grown);
+        c->noted = grown;
+        c->noted_room = room;
+    }
     struct bytes copy = es_keep(c, index);
     if (copy.size)
         c->noted[c->noted_count++] = (struct exchange_index){.index = copy, .concrete = true};
@@ -207,9 +217,16 @@ static bool opens_handle(enum api api)
     return API_IN(api, API_OPEN_POINT_IN_TIME, API_CREATE_PIT);
 }
 
+// Calls whose answers list the indices they made, changed or copied; searches, gets and writes name theirs document by document.
+static bool names_indices(enum api api)
+{
+    return API_IN(api, API_INDICES_CREATE, API_INDICES_CREATE_FROM, API_INDICES_CLONE, API_INDICES_SHRINK, API_INDICES_SPLIT, API_INDICES_CLOSE,
+                  API_INDICES_ADD_BLOCK, API_INDICES_ROLLOVER, API_SNAPSHOT_CREATE, API_SNAPSHOT_RESTORE, API_SEARCHABLE_SNAPSHOTS_MOUNT);
+}
+
 bool es_learn_matters(const struct call *c)
 {
-    return tells_names(c->route.api) || tells_task(c) || tells_async(c->route.api) || opens_handle(c->route.api);
+    return names_indices(c->route.api) || tells_names(c->route.api) || tells_task(c) || tells_async(c->route.api) || opens_handle(c->route.api);
 }
 
 void es_learn_handle(void *ctx, const char *name, struct bytes value)
@@ -222,6 +239,32 @@ void es_learn_handle(void *ctx, const char *name, struct bytes value)
 static struct bytes text_of(const struct json *j)
 {
     return j && j->kind == JSON_KIND_STRING ? j->text : (struct bytes){0};
+}
+
+static void note_text(struct call *c, const struct json *name)
+{
+    struct bytes text = text_of(name);
+    if (text.size)
+        es_note_index(c, text);
+}
+
+// {"index":...}, {"old_index":..., "new_index":...}, {"indices":{NAME:{}}}, {"indices":[{"name":...}]}, {"snapshot":{"indices":[...]}}
+static void note_named(struct call *c, const struct json *answer)
+{
+    note_text(c, json_member(answer, "index"));
+    if (json_true(json_member(answer, "rolled_over"))) { // else the new one does not exist
+        note_text(c, json_member(answer, "old_index"));
+        note_text(c, json_member(answer, "new_index"));
+    }
+    const struct json *list = json_member(answer, "indices");
+    if (!list)
+        list = json_path(answer, "snapshot.indices");
+    for (const struct json *i = list ? list->first : NULL; i; i = i->next) {
+        if (list->kind == JSON_KIND_OBJECT && i->key.size)
+            es_note_index(c, i->key);
+        else if (list->kind == JSON_KIND_ARRAY)
+            note_text(c, i->kind == JSON_KIND_OBJECT ? json_member(i, "name") : i);
+    }
 }
 
 static void learn_task(struct call *c, const struct json *answer)
@@ -254,6 +297,8 @@ void es_learn(struct call *c, const struct json *answer)
     enum api api = c->route.api;
     if (c->x.status >= 300 && api != API_TASKS_GET)
         return;
+    if (names_indices(api))
+        note_named(c, answer);
     if (tells_names(api))
         resolve_learn_answer(c->es->resolve, now_of(c), answer);
     if (tells_task(c))

@@ -136,7 +136,7 @@ static void count_asked_index(struct call *c)
     bool reindex = c->route.api == API_REINDEX && c->targets.count > 1; // named last: where the documents go
     if (x->index_count || x->docs <= 0 || (c->targets.count != 1 && !reindex) || (c->targets.wildcard && !reindex))
         return;
-    struct exchange_index *row = &c->noted[0];
+    struct exchange_index *row = c->noted_count ? &c->noted[0] : &c->asked;
     if (!c->noted_count)
         *row = (struct exchange_index){.index = c->targets.at[c->targets.count - 1]};
     row->ok = (uint32_t)(x->docs_ok > 0 ? x->docs_ok : 0);
@@ -162,6 +162,10 @@ static void finish_reads(struct call *c)
         say_text(c, OUTCOME_PARTIAL, "timed_out");
     else if (r.shards_failed > 0)
         say_text(c, OUTCOME_PARTIAL, "shards_failed");
+    if (r.answers_failed > 0) {
+        struct bytes type = es_keep(c, bytes_of_text(r.error_type));
+        say(c, r.answers_failed == r.answers ? OUTCOME_FAILED : OUTCOME_PARTIAL, type.size ? type : bytes_of_text("errors"));
+    }
 }
 
 // ---- the verdict ----------------------------------------------------------------------------------------------------------
@@ -192,7 +196,7 @@ static void judge_told(struct call *c)
 static void judge_bulk(struct call *c)
 {
     const struct exchange *x = &c->x;
-    if (!c->bulk || !c->answers || x->outcome != OUTCOME_OK)
+    if (!c->answers || x->outcome != OUTCOME_OK)
         return;
     const struct answer_bulk_totals *t = answer_bulk_total(c->answers);
     c->x.took_ms = t->took_ms;

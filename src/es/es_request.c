@@ -58,7 +58,7 @@ static void read_single(struct call *c)
     ask->asked_version = OP_NONE;
     if (bytes_equal_text_nocase(version_type, "external") || bytes_equal_text_nocase(version_type, "external_gt"))
         ask->flags |= OP_EXTERNAL;
-    else if (bytes_equal_text_nocase(version_type, "external_gte"))
+    else if (bytes_equal_text_nocase(version_type, "external_gte") || bytes_equal_text_nocase(version_type, "force")) // force (5.x) takes any version
         ask->flags |= OP_EXTERNAL | OP_EXTERNAL_GTE;
     if (ask->flags & OP_EXTERNAL)
         ask->asked_version = version;
@@ -163,7 +163,8 @@ static void read_route(struct call *c, const struct request_head *head)
     unsigned mask = version_mask(e->versions, &c->x.server);
     if (version_asks_compatible_7(head))
         mask |= ROUTE_ES7;
-    if (!route_find(c->x.verb, path, mask, &c->route))
+    // A request line with a blank in its path is refused before any route is looked for.
+    if ((path.size && memchr(path.at, ' ', path.size)) || !route_find(c->x.verb, path, mask, &c->route))
         e->stats.unknown_routes++;
     c->x.api = route_api_name(c->route.api);
     c->x.action = bytes_of_text(c->route.action);

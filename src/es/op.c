@@ -106,13 +106,20 @@ static struct exchange_index *index_row(struct op_join *j, struct bytes index, b
     return &j->indices[j->index_count++];
 }
 
+// A name that the cluster does not know is the name that was asked for.
+static bool is_concrete(const struct op *op)
+{
+    return !(op->flags & OP_INDEX_ASKED) && !(op->result == OP_FAILED && bytes_equal_text(op->error_type, "index_not_found_exception"));
+}
+
 static void count(struct op_join *j, const struct op *op)
 {
-    struct exchange_index *row = index_row(j, op->index, !(op->flags & OP_INDEX_ASKED));
+    bool concrete = is_concrete(op);
+    struct exchange_index *row = index_row(j, op->index, concrete);
     struct exchange_index spare = {0};
     if (!row)
         row = &spare;
-    row->concrete |= !(op->flags & OP_INDEX_ASKED);
+    row->concrete |= concrete;
     j->totals.docs++;
     switch (op->result) {
     case OP_UNKNOWN:

@@ -11,9 +11,9 @@
 #define INDICES_MAX 64
 #define HITS_LOOKED 64
 
-enum place { P_TOP, P_RESPONSES, P_HITS, P_TOTAL, P_LIST, P_HIT, P_SHARDS, P_ROWS, P_DOCS, P_DOC };
+enum place { P_TOP, P_RESPONSES, P_HITS, P_TOTAL, P_LIST, P_HIT, P_SHARDS, P_ROWS, P_DOCS, P_DOC, P_ERROR };
 enum key { K_NONE, K_TOOK, K_TIMED_OUT, K_HITS, K_SHARDS, K_COUNT, K_ROWS, K_RESPONSES, K_RESPONSE, K_DOCS, K_HANDLE, K_FOUND, K_INDEX, K_TOTAL,
-           K_VALUE, K_RELATION, K_FAILED };
+           K_VALUE, K_RELATION, K_FAILED, K_STATUS, K_ERROR, K_TYPE };
 
 struct reads {
     struct json_scan *scan;
@@ -25,17 +25,27 @@ struct reads {
     reads_handle_fn *handle_fn;
     void *index_ctx, *handle_ctx;
     struct buf names;           // names already told, each with a NUL
+    char error[READS_ERROR_MAX]; // type of the error in the answer being read
     unsigned name_count, hits_looked;
     bool started;
 };
 
-static const struct key_row { enum place place; const char *name; enum key key; } key_rows[] = {
-    {P_TOP, "took", K_TOOK}, {P_TOP, "timed_out", K_TIMED_OUT}, {P_TOP, "hits", K_HITS}, {P_TOP, "_shards", K_SHARDS}, {P_TOP, "count", K_COUNT},
-    {P_TOP, "rows", K_ROWS}, {P_TOP, "values", K_ROWS}, {P_TOP, "datarows", K_ROWS}, {P_TOP, "responses", K_RESPONSES}, {P_TOP, "response", K_RESPONSE},
-    {P_TOP, "docs", K_DOCS}, {P_TOP, "found", K_FOUND}, {P_TOP, "_index", K_INDEX}, {P_TOP, "_scroll_id", K_HANDLE}, {P_TOP, "pit_id", K_HANDLE},
-    {P_TOP, "id", K_HANDLE}, {P_TOP, "cursor", K_HANDLE},
-    {P_HITS, "total", K_TOTAL}, {P_HITS, "hits", K_HITS}, {P_TOTAL, "value", K_VALUE}, {P_TOTAL, "relation", K_RELATION},
-    {P_HIT, "_index", K_INDEX}, {P_DOC, "_index", K_INDEX}, {P_DOC, "found", K_FOUND}, {P_SHARDS, "failed", K_FAILED},
+#define KEY(place, name, key) {place, key, sizeof name - 1, name}
+static const struct key_row {
+    enum place place;
+    enum key key;
+    size_t size;
+    const char *name;
+} key_rows[] = {
+    KEY(P_HIT, "_index", K_INDEX), // by far the most frequent
+    KEY(P_TOP, "took", K_TOOK), KEY(P_TOP, "timed_out", K_TIMED_OUT), KEY(P_TOP, "hits", K_HITS), KEY(P_TOP, "_shards", K_SHARDS),
+    KEY(P_TOP, "count", K_COUNT), KEY(P_TOP, "rows", K_ROWS), KEY(P_TOP, "values", K_ROWS), KEY(P_TOP, "datarows", K_ROWS),
+    KEY(P_TOP, "responses", K_RESPONSES), KEY(P_TOP, "response", K_RESPONSE), KEY(P_TOP, "docs", K_DOCS), KEY(P_TOP, "found", K_FOUND),
+    KEY(P_TOP, "_index", K_INDEX), KEY(P_TOP, "_scroll_id", K_HANDLE), KEY(P_TOP, "pit_id", K_HANDLE), KEY(P_TOP, "id", K_HANDLE),
+    KEY(P_TOP, "cursor", K_HANDLE),
+    KEY(P_HITS, "total", K_TOTAL), KEY(P_HITS, "hits", K_HITS), KEY(P_TOTAL, "value", K_VALUE), KEY(P_TOTAL, "relation", K_RELATION),
+    KEY(P_TOP, "status", K_STATUS), KEY(P_TOP, "error", K_ERROR), KEY(P_ERROR, "type", K_TYPE),
+    KEY(P_DOC, "_index", K_INDEX), KEY(P_DOC, "found", K_FOUND), KEY(P_SHARDS, "failed", K_FAILED),
 };
 
 static void add(int64_t *to, int64_t n)
@@ -78,7 +88,7 @@ static enum json_do on_key(struct reads *r, const struct json_token *t)
     enum place place = r->place[t->depth];
     r->key = K_NONE;
     for (size_t i = 0; i < sizeof key_rows / sizeof *key_rows; i++) {
-        if (key_rows[i].place == place && bytes_equal_text(t->text, key_rows[i].name)) {
+        if (key_rows[i].place == place && key_rows[i].size == t->text.size && memcmp(t->text.at, key_rows[i].name, t->text.size) == 0) {
             r->key = key_rows[i].key;
             r->handle = key_rows[i].name;
             return JSON_GO;
@@ -94,10 +104,12 @@ static int child_place(struct reads *r, enum place parent, bool array)
     case P_TOP:
         if (array)
             return r->key == K_ROWS ? P_ROWS : r->key == K_RESPONSES ? P_RESPONSES : r->key == K_DOCS ? P_DOCS : -1;
-        return r->key == K_HITS ? P_HITS : r->key == K_SHARDS ? P_SHARDS : r->key == K_RESPONSE ? P_TOP : -1;
+        return r->key == K_HITS ? P_HITS : r->key == K_SHARDS ? P_SHARDS : r->key == K_RESPONSE ? P_TOP : r->key == K_ERROR ? P_ERROR : -1;
     case P_HITS:
         return array && r->key == K_HITS ? P_LIST : !array && r->key == K_TOTAL ? P_TOTAL : -1;
     case P_RESPONSES:
+        add(&r->r.answers, 1);
+        r->error[0] = 0;
         return array ? -1 : P_TOP;
     case P_LIST:
         add(&r->r.hits_returned, 1);
@@ -137,6 +149,22 @@ static enum json_do on_container(struct reads *r, const struct json_token *t)
     return JSON_GO;
 }
 
+// Directly inside one of msearch's responses?
+static bool in_response(const struct reads *r, const struct json_token *t)
+{
+    return t->depth == 3 && r->place[2] == P_RESPONSES;
+}
+
+// The status of one of msearch's answers; as with a single search, what is not there is no failure.
+static void judge_response(struct reads *r, int64_t status)
+{
+    if (status < 400 || status == 404)
+        return;
+    add(&r->r.answers_failed, 1);
+    if (!r->r.error_type[0])
+        memcpy(r->r.error_type, r->error, sizeof r->error);
+}
+
 static void on_number(struct reads *r, const struct json_token *t)
 {
     int64_t n = number(t->text);
@@ -148,12 +176,16 @@ static void on_number(struct reads *r, const struct json_token *t)
         add(&r->r.hits_total, n);
     else if (r->key == K_FAILED)
         add(&r->r.shards_failed, n);
+    else if (r->key == K_STATUS && in_response(r, t))
+        judge_response(r, n);
 }
 
 static void on_text(struct reads *r, const struct json_token *t)
 {
     if (r->key == K_INDEX)
         tell_index(r, t->text);
+    else if (r->key == K_TYPE && t->depth == 4 && t->text.size < sizeof r->error)
+        memcpy(r->error, t->text.at, t->text.size), r->error[t->text.size] = 0;
     else if (r->key == K_RELATION && bytes_equal_text(t->text, "gte"))
         r->r.hits_at_least = true;
     else if (r->key == K_HANDLE && t->depth == 1 && r->handle_fn && !t->cut)
@@ -184,6 +216,10 @@ static enum json_do on_token(void *ctx, const struct json_token *t)
         break;
     case JSON_STRING:
         on_text(r, t);
+        if (r->key == K_INDEX && r->place[t->depth] == P_HIT) {
+            r->key = K_NONE;
+            return JSON_LEAVE; // the rest of a hit is its document
+        }
         break;
     case JSON_TRUE:
     case JSON_FALSE:
@@ -199,10 +235,11 @@ static enum json_do on_token(void *ctx, const struct json_token *t)
 
 static void reads_clear(struct reads *r)
 {
-    r->r = (struct reads_result){.hits_total = -1, .hits_returned = -1, .took_ms = -1, .timed_out = -1, .shards_failed = -1};
+    r->r = (struct reads_result){.hits_total = -1, .hits_returned = -1, .took_ms = -1, .timed_out = -1, .shards_failed = -1, .answers = -1, .answers_failed = -1};
     r->key = K_NONE;
     r->name_count = r->hits_looked = 0;
     r->started = false;
+    r->error[0] = 0;
     buf_clear(&r->names);
 }
 

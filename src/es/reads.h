@@ -2,6 +2,8 @@
 #pragma once
 #include "../../include/bytes.h"
 
+#define READS_ERROR_MAX 64
+
 struct reads_result { // -1: not told
     int64_t hits_total;   // hits.total (number, or object with value); count; rows of SQL and ES|QL
     bool hits_at_least;   // relation "gte"
@@ -9,6 +11,8 @@ struct reads_result { // -1: not told
     int64_t took_ms;
     int timed_out;        // -1 not told, 0, 1
     int64_t shards_failed;
+    int64_t answers, answers_failed; // msearch: its answers, and those with a status of 400 and more other than 404
+    char error_type[READS_ERROR_MAX]; // of the first that failed, "" where not told
     bool malformed, complete;
 };
 

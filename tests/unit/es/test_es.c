@@ -77,6 +77,8 @@ static void deletes_updates_and_refusals_have_their_words(void **state)
         {{"PUT", "/c/_doc/1?if_seq_no=5&if_primary_term=1", .body = "{}"}, {200, "{\"_index\":\"c\",\"_id\":\"1\",\"_version\":6,\"result\":\"updated\",\"_seq_no\":11,\"_primary_term\":1}"}, OUTCOME_OK, OP_UPDATED, "", OP_CAS},
         {{"PUT", "/c/_doc/1", .body = "{}"}, {503, "upstream is gone", .type = "text/plain"}, OUTCOME_FAILED, OP_FAILED, "server_error", 0},
         {{"POST", "/c/_doc?pipeline=dropper", .body = "{}"}, {200, "{\"_index\":\"c\",\"_id\":\"auto-generated\",\"_version\":-3,\"result\":\"noop\"}"}, OUTCOME_OK, OP_DROPPED, "", OP_ID_UNKNOWN},
+        {{"PUT", "/c/_create/9?pipeline=dropper", .body = "{}"}, {200, "{\"_index\":\"c\",\"_id\":\"9\",\"_version\":-4,\"result\":\"noop\"}"}, OUTCOME_OK, OP_DROPPED, "", 0},
+        {{"PUT", "/c/_doc/9?pipeline=dropper&version=7&version_type=external", .body = "{}"}, {200, "{\"_index\":\"c\",\"_id\":\"9\",\"_version\":7,\"result\":\"noop\"}"}, OUTCOME_OK, OP_DROPPED, "", OP_EXTERNAL},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct probe_row *row = probe_call(p, cases[i].ask, cases[i].answer);
@@ -450,6 +452,23 @@ static void missing_documents_are_no_failures_of_reads(void **state)
     probe_close(p);
 }
 
+static void bulk_in_smile_is_told_from_its_answer(void **state)
+{
+    (void)state;
+    struct probe *p = probe_open();
+    struct probe_row *row = probe_call(p, (struct probe_ask){"POST", "/_bulk", "application/smile", .body = ":)\nxyz\xff"}, (struct probe_answer){200,
+        "{\"took\":1,\"errors\":true,\"items\":[{\"index\":{\"_index\":\"c-1\",\"_id\":\"1\",\"_version\":2,\"result\":\"updated\",\"_seq_no\":7,\"_primary_term\":1,\"status\":200}},"
+        "{\"delete\":{\"_index\":\"c-1\",\"_id\":\"2\",\"_version\":3,\"result\":\"deleted\",\"_seq_no\":8,\"_primary_term\":1,\"status\":200}},"
+        "{\"create\":{\"_index\":\"c-1\",\"_id\":\"1\",\"status\":409,\"error\":{\"type\":\"version_conflict_engine_exception\"}}}]}"});
+    assert_int_equal(row->x.outcome, OUTCOME_PARTIAL);
+    assert_true(row->x.docs == 3 && row->x.docs_ok == 2 && row->x.docs_failed == 1 && row->x.docs_deleted == 1);
+    assert_text(p, row->x.indices[0].index, "c-1");
+    assert_true(op_at(p, 0)->kind == OP_INDEX && op_at(p, 0)->seq_no == 7 && op_at(p, 0)->flags & OP_HOLE && op_at(p, 0)->source_bytes == 0);
+    assert_true(op_at(p, 1)->kind == OP_DELETE && op_at(p, 1)->result == OP_DELETED);
+    assert_true(op_at(p, 2)->kind == OP_CREATE && op_at(p, 2)->result == OP_FAILED);
+    probe_close(p);
+}
+
 static void smile_and_undecoded_bulks_are_kept_and_marked(void **state)
 {
     (void)state;
@@ -490,6 +509,45 @@ static void memory_running_out_never_crashes_nor_loses_a_row(void **state)
     }
 }
 
+static void answers_that_name_indices_are_listed(void **state)
+{
+    static const struct { const char *verb, *path, *answer, *first, *second; } cases[] = {
+        {"PUT", "/%3Cx-%7Bnow%2Fd%7D%3E", "{\"acknowledged\":true,\"shards_acknowledged\":true,\"index\":\"x-2026.11.23\"}", "x-2026.11.23", NULL},
+        {"POST", "/a*/_close", "{\"acknowledged\":true,\"shards_acknowledged\":true,\"indices\":{\"a1\":{\"closed\":true},\"a2\":{\"closed\":true}}}", "a1", "a2"},
+        {"PUT", "/a*/_block/write", "{\"acknowledged\":true,\"indices\":[{\"name\":\"a1\",\"blocked\":true},{\"name\":\"a2\",\"blocked\":true}]}", "a1", "a2"},
+        {"POST", "/r/_rollover", "{\"acknowledged\":true,\"old_index\":\"r-1\",\"new_index\":\"r-2\",\"rolled_over\":true,\"dry_run\":false}", "r-1", "r-2"},
+        {"POST", "/_snapshot/r/s/_restore?wait_for_completion=true", "{\"snapshot\":{\"snapshot\":\"s\",\"indices\":[\"c_back\"],\"shards\":{\"failed\":0}}}", "c_back", NULL},
+        {"PUT", "/_snapshot/r/s?wait_for_completion=true", "{\"snapshot\":{\"snapshot\":\"s\",\"indices\":[\"c\",\"d\"],\"shards\":{\"failed\":0}}}", "c", "d"},
+        {"DELETE", "/gone/_doc/1", "{\"error\":{\"type\":\"index_not_found_exception\",\"index\":\"gone\",\"index_uuid\":\"_na_\"},\"status\":404}", NULL, NULL},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct probe *p = probe_open();
+        struct probe_row *row = probe_call(p, (struct probe_ask){cases[i].verb, cases[i].path, .body = "{}"}, (struct probe_answer){cases[i].first ? 200 : 404, cases[i].answer});
+        size_t wanted = (cases[i].first != NULL) + (cases[i].second != NULL), concrete = 0;
+        for (size_t k = 0; k < row->x.index_count; k++)
+            concrete += row->x.indices[k].concrete;
+        assert_int_equal(concrete, wanted);
+        if (cases[i].first)
+            assert_text(p, row->x.indices[0].index, cases[i].first);
+        if (cases[i].second)
+            assert_text(p, row->x.indices[1].index, cases[i].second);
+        probe_close(p);
+    }
+}
+
+static void a_path_with_a_blank_is_no_route(void **state)
+{
+    (void)state;
+    struct probe *p = probe_open();
+    struct probe_row *row = probe_call(p, (struct probe_ask){"GET", "/bad uri here"}, (struct probe_answer){400, "{}"});
+    assert_int_equal(row->x.api.size, 0);
+    assert_int_equal(row->x.target_count, 0);
+    row = probe_call(p, (struct probe_ask){"GET", "/good%20name"}, (struct probe_answer){200, "{}"});
+    assert_text(p, row->x.api, "indices.get");
+    probe_close(p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -512,7 +570,10 @@ int main(void)
         cmocka_unit_test(own_traffic_and_excluded_indices_leave_no_bodies),
         cmocka_unit_test(ids_follow_the_order_of_request_heads),
         cmocka_unit_test(missing_documents_are_no_failures_of_reads),
+        cmocka_unit_test(bulk_in_smile_is_told_from_its_answer),
         cmocka_unit_test(smile_and_undecoded_bulks_are_kept_and_marked),
+        cmocka_unit_test(answers_that_name_indices_are_listed),
+        cmocka_unit_test(a_path_with_a_blank_is_no_route),
         cmocka_unit_test(memory_running_out_never_crashes_nor_loses_a_row),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -68,6 +68,25 @@ static void counts_are_found_at_every_cut(void **state)
         }
 }
 
+static void answers_of_a_multi_search_that_failed_are_counted(void **state)
+{
+    static const struct { const char *text; int64_t answers, failed; const char *type; } cases[] = {
+        {"{\"took\":9,\"responses\":[{\"took\":1,\"hits\":{\"total\":2,\"hits\":[]},\"status\":200},{\"error\":{\"root_cause\":[{\"type\":\"no\"}],\"type\":\"search_phase\","
+         "\"failed_shards\":[{\"reason\":{\"type\":\"no\"}}]},\"status\":400}]}", 2, 1, "search_phase"},
+        {"{\"responses\":[{\"error\":{\"type\":\"gone\"},\"status\":404},{\"error\":{\"type\":\"busy\"},\"status\":429},{\"status\":500}]}", 3, 2, "busy"},
+        {"{\"responses\":[{\"status\":200,\"hits\":{\"hits\":[{\"status\":500,\"_source\":{\"status\":500,\"error\":{\"type\":\"x\"}}}]}}]}", 1, -1, ""},
+        {"{\"status\":500,\"error\":{\"type\":\"x\"}}", -1, -1, ""},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        for (size_t piece = 1; piece < 8; piece++) {
+            struct told told;
+            struct reads_result r = scan(cases[i].text, piece == 7 ? 1 << 20 : piece, &told);
+            if (r.answers != cases[i].answers || r.answers_failed != cases[i].failed || strcmp(r.error_type, cases[i].type) != 0)
+                fail_msg("%s in pieces of %zu: %ld answers, %ld failed, '%s'", cases[i].text, piece, (long)r.answers, (long)r.answers_failed, r.error_type);
+        }
+}
+
 static void a_cut_answer_keeps_what_came_before(void **state)
 {
     struct told told;
@@ -118,6 +137,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(counts_are_found_at_every_cut),
+        cmocka_unit_test(answers_of_a_multi_search_that_failed_are_counted),
         cmocka_unit_test(a_cut_answer_keeps_what_came_before),
         cmocka_unit_test(a_reader_starts_anew_after_reset),
         cmocka_unit_test(many_indices_are_told_within_the_bound),
