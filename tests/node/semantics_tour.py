@@ -131,14 +131,15 @@ class Tour:
             raise RuntimeError(f"search of {index}: {s} {a}")
         s, stats = self.quiet("GET", f"/{index}/_stats/docs?level=shards")
         shards = {i: [(c.get("seq_no") or {}).get("max_seq_no") for p in v["shards"].values() for c in p] for i, v in stats["indices"].items()}
-        docs = {}
+        docs, sources = {}, {}
         for h in a["hits"]["hits"]:
+            sources.setdefault(h["_index"], {})[h["_id"]] = h.get("_source")
             docs.setdefault(h["_index"], {})[(h["_id"], h.get("_routing") or "")] = (h.get("_version"), h.get("_seq_no"), h.get("_primary_term"))
         for i in shards:
             docs.setdefault(i, {})
         s, cat = self.quiet("GET", f"/_cat/indices/{index}?format=json&h=index,docs.count,status")
         counts = {r["index"]: int(r["docs.count"] or 0) for r in cat}
-        self.states.append({"name": name, "docs": docs, "shards": shards, "counts": counts, "by_query": by_query, "after": len(self.journal)})
+        self.states.append({"name": name, "docs": docs, "shards": shards, "counts": counts, "sources": sources, "by_query": by_query, "after": len(self.journal)})
 
     # ---- paths of this version ----
     def doc(self, index, ident=None, query=""):
@@ -189,7 +190,7 @@ class Tour:
 
     # ---- the tour ----
     def run(self):
-        for stop in (self.single_writes, self.updates, self.deletes, self.concurrency, self.spellings, self.encodings, self.binary, self.filters, self.bulks,
+        for stop in (self.single_writes, self.updates, self.deletes, self.old_habits, self.limits, self.concurrency, self.spellings, self.encodings, self.binary, self.filters, self.bulks,
                      self.names, self.pipelines, self.refusals, self.streams, self.by_queries, self.tasks, self.administration, self.lives,
                      self.snapshots, self.reads, self.cut_off):
             stop()
@@ -252,6 +253,47 @@ class Tour:
         self.call("delete_routed", "DELETE", self.doc("goods", "r1", "?routing=north"), api="delete", routing="north")
         self.call("index_after_delete", "PUT", self.doc("goods", "2"), {"n": 1}, api="index")
         self.state("goods_after_deletes", "goods")
+
+    def old_habits(self):
+        """What only 5.x and 6.x take, and what became of it."""
+        self.call("external_delete_creates_index", "DELETE", self.doc("made-by-delete", "1", "?version=3&version_type=external"), api="delete", indices=["made-by-delete"])
+        self.call("delete_in_no_index", "DELETE", self.doc("no-index-here", "1"), api="delete")
+        self.state("made_by_delete", "made-by-delete")
+        if self.major > 6:
+            return
+        self.make("habits")
+        self.call("habit_base", "PUT", self.doc("habits", "1"), {"n": 1}, api="index")
+        self.call("update_internal_version", "POST", self.update("habits", "1", "?version=1"), {"doc": {"n": 2}}, api="update")
+        self.call("update_internal_version_lost", "POST", self.update("habits", "1", "?version=1"), {"doc": {"n": 3}}, api="update", reason="version_conflict_engine_exception")
+        old = lambda kind, ident, **more: {kind: dict({"_index": "habits", "_type": "item", "_id": ident}, **more)}
+        self.bulk("bulk_old_keys", [old("index", "r", _routing="old"), {"n": 1}, old("index", "v", _version=4, _version_type="external"), {"n": 1}, old("update", "1", _retry_on_conflict=2), {"doc": {"n": 9}},
+                                    old("delete", "v", _version=9, _version_type="external")])
+        self.state("habits", "habits")
+        if self.major > 5:
+            return
+        self.call("family_made", "PUT", "/family", {"settings": self.settings(), "mappings": {"mother": {}, "child": {"_parent": {"type": "mother"}}}}, api="indices.create")
+        self.call("parent_index", "PUT", "/family/mother/p1", {"n": 1}, api="index", type="mother")
+        self.call("child_index", "PUT", "/family/child/c1?parent=p1", {"n": 1}, api="index", routing="p1", type="child")
+        self.call("child_update", "POST", "/family/child/c1/_update?parent=p1", {"doc": {"n": 2}}, api="update", routing="p1", type="child")
+        self.bulk("child_bulk", [{"index": {"_index": "family", "_type": "child", "_id": "c2", "_parent": "p1"}}, {"n": 1}, {"index": {"_index": "family", "_type": "child", "_id": "c3", "parent": "p1"}}, {"n": 1}])
+        self.call("two_types_one_id_a", "PUT", "/pair/left/1", {"n": 1}, api="index", type="left")
+        self.call("two_types_one_id_b", "PUT", "/pair/right/1", {"n": 1}, api="index", type="right")
+        self.call("two_types_update", "POST", "/pair/right/1/_update", {"doc": {"n": 2}}, api="update", type="right")
+        self.call("force_version", "PUT", "/pair/left/2?version=5&version_type=force", {"n": 1}, api="index", type="left")
+
+    def limits(self):
+        """Refusals that consume a number, and those that come before the engine."""
+        self.make("limited")
+        self.call("immense_term", "PUT", self.doc("limited", "im"), {"name": "i" * 33000}, api="index", outcome="failed", status=400)
+        self.call("behind_immense_term", "PUT", self.doc("limited", "1"), {"n": 1}, api="index")
+        self.call("too_few_shards", "PUT", self.doc("limited", "2", "?wait_for_active_shards=2&timeout=100ms"), {"n": 1}, api="index", outcome="failed", status=503, reason="unavailable_shards_exception")
+        self.call("expect_continue", "PUT", self.doc("limited", "3"), {"n": 1}, {"Expect": "100-continue"}, api="index")
+        self.call("alias_of_two", "POST", "/_aliases", {"actions": [{"add": {"indices": ["limited", "goods"], "alias": "both"}}]}, api="indices.update_aliases", targets=["limited", "goods", "both"])
+        self.call("write_to_alias_of_two", "PUT", self.doc("both", "1"), {"n": 1}, api="index", outcome="failed", status=400, targets=["both"])
+        self.bulk("bulk_to_alias_of_two", [self.meta("index", "both", "1"), {"n": 1}, self.meta("index", "limited", "4"), {"n": 1}])
+        if self.kind in ("es7", "es8", "os2", "os3"):
+            self.bulk("bulk_require_alias", [self.meta("index", "limited", "5", require_alias=True), {"n": 1}, self.meta("index", "limited", "6"), {"n": 1}], outcome="partial")
+        self.hole = (self.quiet("GET", "/limited/_stats/docs?level=shards")[1]["indices"]["limited"]["shards"]["0"][0].get("seq_no") or {}).get("max_seq_no")
 
     def concurrency(self):
         self.make("cas")
@@ -471,6 +513,8 @@ class Tour:
         q("update_by_query_deletes", "/asked/_update_by_query?refresh=true", {"query": {"term": {"n": 19}}, "script": self.script("ctx.op = 'delete'")}, "update_by_query", docs=(1, 1, 0, 1), danger="docs.update_by_query")
         q("delete_by_query", "/asked/_delete_by_query?refresh=true", few, "delete_by_query", docs=(5, 5, 0, 5), danger="docs.delete_by_query")
         self.call("by_query_seed", "PUT", self.doc("asked", "conflict"), {"n": 50}, api="index")
+        text = urllib.parse.quote(json.dumps({"query": {"term": {"n": 7}}}))
+        q("delete_by_query_in_url", f"/asked/_delete_by_query?refresh=true&source={text}&source_content_type=application/json", None, "delete_by_query", docs=(1, 1, 0, 1), danger="docs.delete_by_query")
         q("reindex", "/_reindex?refresh=true", {"source": {"index": "asked"}, "dest": {"index": "copied"}}, "reindex", docs=None, danger="docs.reindex", targets=["asked", "copied"], indices=None)
         q("reindex_create_only", "/_reindex?refresh=true", {"conflicts": "proceed", "source": {"index": "asked"}, "dest": {"index": "copied", "op_type": "create"}}, "reindex", docs=None, outcome="partial",
           danger="docs.reindex", targets=["asked", "copied"], indices=None)
@@ -554,6 +598,18 @@ class Tour:
         self.quiet("GET", "/_cluster/health/kept?wait_for_status=yellow&timeout=10s")
         self.call("after_restore", "PUT", self.doc("kept", "4"), {"n": 4}, api="index")
         self.state("kept_restored", "kept", by_query=True)
+        self.call("rename_source_made", "PUT", self.doc("kept", "5"), {"n": 5}, api="index")
+        a("restore_renamed", "POST", "/_snapshot/tour/s1/_restore?wait_for_completion=true", "snapshot.restore", {"indices": "kept", "rename_pattern": "(.+)", "rename_replacement": "re_$1"}, danger="snapshot.restore",
+          targets=["kept", "re_kept"])
+        self.quiet("GET", "/_cluster/health/re_kept?wait_for_status=yellow&timeout=10s")
+        self.call("after_renamed_restore", "PUT", self.doc("re_kept", "4"), {"n": 4}, api="index")
+        self.state("renamed_restored", "re_kept", by_query=True)
+        if self.major > 6:
+            a("clone_block", "PUT", "/re_kept/_settings", "indices.put_settings", {"index.blocks.write": True}, targets=["re_kept"], danger="index.block")
+            a("clone", "POST", "/re_kept/_clone/cloned", "indices.clone", targets=["re_kept", "cloned"], indices=["cloned"])
+            self.quiet("GET", "/_cluster/health/cloned?wait_for_status=yellow&timeout=10s")
+            a("clone_unblock", "PUT", "/cloned/_settings", "indices.put_settings", {"index.blocks.write": None}, targets=["cloned"])
+            self.call("write_to_clone", "PUT", self.doc("cloned", "1"), {"n": 9}, api="index")
         a("snapshot_get", "GET", "/_snapshot/tour/_all", "snapshot.get")
         a("snapshot_delete", "DELETE", "/_snapshot/tour/s1", "snapshot.delete", danger="snapshot.delete")
         a("repository_delete", "DELETE", "/_snapshot/tour", "snapshot.delete_repository", danger="repository.delete")

@@ -271,6 +271,28 @@ class Truth:
         have = [v.get("version") for v in json.loads(out or "{}").get("versions", []) if v.get("result") in ("created", "updated", "deleted")]
         self.result("doc_lists_every_version", "" if have == versions else f"versions {have} instead of {versions}")
 
+    def documents_by_export(self, states, folder):
+        """Sources, from bodies however they were coded, and documents whose index only an alias told."""
+        for state in states:
+            if state["name"] not in ("coded", "odd_names", "stock"):
+                continue
+            for index, sources in state["sources"].items():
+                out = os.path.join(folder, "docs.ndjson")
+                r = subprocess.run([self.estape, "export", "-t", self.tape, "--index", index, "--docs", out], capture_output=True, text=True)
+                told = {d["_id"]: d["_source"] for d in map(json.loads, open(out))} if os.path.exists(out) else {}
+                if os.path.exists(out):
+                    os.unlink(out)
+                wrong = [i for i in sources.keys() | told.keys() if sources.get(i) != told.get(i)]
+                self.result(f"node_{state['name']}_sources", "" if not wrong else f"{len(wrong)} of {len(sources)} differ, one is {wrong[0]!r}: node {str(sources.get(wrong[0]))[:80]}, tape {str(told.get(wrong[0]))[:80]}; {r.stderr.strip()[-200:]}")
+
+    def hole_explained(self, highest):
+        """A term that Lucene refuses consumes a number without telling: the one hole of that index. 8.19 looks at terms before it numbers."""
+        ops = [o for v in self.ops.values() for o in v if o["index"] == "limited"]
+        if highest is None:
+            return
+        told = {o["seq_no"] for o in ops if o["seq_no"] is not None}
+        self.result("immense_term_consumes_a_number", "" if set(range(highest + 1)) - told == (set() if self.kind == "es8" else {0}) else f"highest {highest}, told {sorted(told)}")
+
     # ---- the node's own request log ----
     def request_log(self, folder, journal):
         """The HTTP tracer's account: every request it has, in its order, with its status."""
