@@ -115,17 +115,19 @@ static void print_counters(const struct recorder_stats *s)
     fflush(stderr);
 }
 
+// What a narrow terminal cuts off stands last; a trouble stands first.
 static void print_status(struct status *st, const struct recorder_stats *s, int64_t now_ns)
 {
-    char size[32], lag[32], line[256];
+    char size[32], lag[32], holes[32], line[512];
     int64_t span_ns = now_ns - st->last_ns;
     uint64_t lost = s->capture.kernel_dropped + s->capture.interface_dropped;
     clock_format_size(s->tape_bytes, size, sizeof size);
+    clock_format_size(s->wire.gap_bytes, holes, sizeof holes);
     clock_format_span(s->lag_ns, lag, sizeof lag);
-    int n = snprintf(line, sizeof line, "%llu packets, %.0f requests/s, %.0f writes/s, lost %llu packets + %llu bytes, tape %s, lag %s%s%s",
-                     (unsigned long long)s->capture.packets_seen, per_second(s->http.requests, st->last_requests, span_ns),
-                     per_second(s->es.writes, st->last_writes, span_ns), (unsigned long long)lost,
-                     (unsigned long long)s->wire.gap_bytes, size, lag, s->trouble ? "; " : "", s->trouble ? s->trouble : "");
+    int n = snprintf(line, sizeof line, "%s%s%.0f requests/s, %.0f writes/s, lost %llu pkts + %s, tape %s, lag %s, %llu packets",
+                     s->trouble ? s->trouble : "", s->trouble ? "; " : "", per_second(s->http.requests, st->last_requests, span_ns),
+                     per_second(s->es.writes, st->last_writes, span_ns), (unsigned long long)lost, holes, size, lag,
+                     (unsigned long long)s->capture.packets_seen);
     if (st->terminal) {
         struct winsize w;
         int width = ioctl(STDERR_FILENO, TIOCGWINSZ, &w) == 0 && w.ws_col > 20 ? w.ws_col - 1 : 79;
@@ -394,6 +396,7 @@ static int run(void *settings, int operand_count, char **operands)
     struct fault fault = {0};
     struct made m = {0};
     const char *config = s->config ? s->config : "/etc/estape/estape.conf";
+    privilege_forbid_cores(); // before a byte is read or a process forked
     bool ok = s->config || access(config, R_OK) == 0 ? option_read_config(&cmd_record, config, s, &fault) : true;
     if (!s->bodies)
         s->bodies = "writes";
