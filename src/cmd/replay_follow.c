@@ -11,8 +11,9 @@
 #include <stdio.h>
 #include <unistd.h>
 
-// A recorder flushes every second, a slow write is answered later still: so long nothing new must come before a tape is dry.
-#define DRY_NS (3 * WHEN_NS_PER_S)
+// A recorder flushes every second, and a plan leaves the newest two seconds to the next one: so long nothing new must come
+// before a tape is dry.
+#define DRY_NS (5 * WHEN_NS_PER_S)
 
 static bool applied(void *ctx, uint64_t hash, int64_t *life, int64_t *term, int64_t *seq_no)
 {
@@ -189,6 +190,7 @@ static bool switch_over(struct replay_following *f, struct fault *fault)
     int64_t began_ns = clock_now_ns();
     bool equal = false;
     arena_init(&a, 0);
+    f->run->made.settings.blocked_since_ns = began_ns;
     bool ok = behind_name(f, &a, &list, fault) && block(f, list, true, fault);
     ok = ok && drain(f, fault) && compare(f, &equal, fault);
     if (ok && !equal)
@@ -211,8 +213,8 @@ bool replay_follow(struct replay_following *f, struct fault *fault)
     bool told = false;
     while (!*(volatile const bool *)f->stop) {
         bool any;
-        int64_t began_ns = clock_now_ns();
         tape_wait(f->tape, 500);
+        int64_t began_ns = clock_now_ns();
         if (!one_round(f, &any, fault))
             return false;
         // What was planned now was on the tape when the round began; the recorder needs its flush interval on top.

@@ -199,6 +199,8 @@ bool apply_run(const struct apply_settings *set, struct apply_report *report, st
     bool ok = (ap.lanes && ap.max_seq) || fault_memory(fault);
     for (size_t i = 0; ok && i < set->index_count; i++)
         memcpy(ap.max_seq[i], set->indices[i].max_seq, sizeof *ap.max_seq);
+    if (ok && set->following)
+        apply_recall_numbers(&ap);
     for (unsigned i = 0; ok && i < set->lanes; i++) {
         struct lane *l = &ap.lanes[i];
         l->number = i;

@@ -197,6 +197,26 @@ static void reindex_body(struct apply *ap, struct buf *out, struct bytes body, c
     arena_fini(&a);
 }
 
+static size_t p_shards(const struct preflight_index *p)
+{
+    return p->seam.route.shards ? p->seam.route.shards : 1;
+}
+
+void apply_recall_numbers(struct apply *ap)
+{
+    for (size_t i = 0; ap->set->journal && i < ap->set->index_count; i++) {
+        struct buf key = {0}, value = {0};
+        buf_format(&key, "numbers-last:%s", ap->set->indices[i].name);
+        if (journal_meta(ap->set->journal, buf_text(&key), &value)) {
+            char *at = (char *)(uintptr_t)buf_text(&value);
+            for (size_t s = 0; s < p_shards(&ap->set->indices[i]) && *at; s++)
+                ap->max_seq[i][s] = strtoll(at, &at, 10);
+        }
+        buf_fini(&key);
+        buf_fini(&value);
+    }
+}
+
 bool apply_note_numbers(struct apply *ap, const struct plan_barrier *b)
 {
     for (size_t i = 0; i < ap->set->index_count; i++) {
@@ -208,7 +228,7 @@ bool apply_note_numbers(struct apply *ap, const struct plan_barrier *b)
         buf_format(&key, "numbers:%llu", (unsigned long long)b->exchange);
         if (ap->set->journal && journal_meta(ap->set->journal, buf_text(&key), &value)) {
             char *at = (char *)(uintptr_t)buf_text(&value);
-            for (size_t s = 0; s < PREFLIGHT_SHARDS_MAX && *at; s++)
+            for (size_t s = 0; s < p_shards(&ap->set->indices[i]) && *at; s++)
                 ap->max_seq[i][s] = strtoll(at, &at, 10);
         } else {
             ok = preflight_numbers(ap->set->target, p->name, ap->max_seq[i], ap->fault);
@@ -216,6 +236,10 @@ bool apply_note_numbers(struct apply *ap, const struct plan_barrier *b)
                 buf_format(&value, "%lld ", (long long)ap->max_seq[i][s]);
             ok = ok && (!ap->set->journal || journal_set_meta(ap->set->journal, buf_text(&key), buf_view(&value), ap->fault));
         }
+        // Rounds that follow begin behind the last barrier.
+        buf_clear(&key);
+        buf_format(&key, "numbers-last:%s", p->name);
+        ok = ok && (!ap->set->journal || journal_set_meta(ap->set->journal, buf_text(&key), buf_view(&value), ap->fault));
         buf_fini(&key);
         buf_fini(&value);
         if (!ok)

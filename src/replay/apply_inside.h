@@ -71,5 +71,6 @@ bool apply_lane_resume(struct apply *ap, struct lane *l); // after a pause
 // apply_call.c: what is no document
 bool apply_prepare(struct apply *ap);                     // indices, mappings
 bool apply_barrier(struct apply *ap, const struct plan_barrier *b);
+void apply_recall_numbers(struct apply *ap);               // as the last barrier of an earlier round left them
 bool apply_note_numbers(struct apply *ap, const struct plan_barrier *b); // after a barrier: its writes are ours
 bool apply_refresh(struct apply *ap);

@@ -197,6 +197,7 @@ struct plan *plan_build(const struct plan_settings *settings, struct fault *faul
         return NULL;
     }
     p->set = *settings;
+    p->started_ns = clock_now_ns();
     p->incremental = settings->seen && settings->seen->incremental;
     p->fault = fault;
     p->spill_dir = settings->spill_dir ? mem_text_copy(settings->spill_dir, strlen(settings->spill_dir)) : NULL;

@@ -125,6 +125,7 @@ struct plan {
     uint8_t mint_key[64];
     size_t mint_size;
     int64_t first_ns;          // the tape's first row
+    int64_t started_ns;        // when building began
     int64_t newest_ns;         // newest answer among the ops
     bool fail_memory;
     bool incremental;          // goes on where another plan stopped

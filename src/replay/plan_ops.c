@@ -308,12 +308,21 @@ static bool see_chosen(struct ops_pass *s, const struct tape_op *t, int name, ui
     return keep_record(s, t, &r, id);
 }
 
+// A recorder commits an exchange's operations over up to a flush interval: a plan that will go on leaves the newest to the next.
+static bool too_fresh(const struct plan *p, const struct tape_op *t)
+{
+    int64_t done_ns = t->answered_ns == WHEN_UNKNOWN ? t->time_ns : t->answered_ns;
+    return t->time_ns == WHEN_UNKNOWN || done_ns > p->started_ns - 2 * WHEN_NS_PER_S;
+}
+
 static bool see_op(void *ctx, const struct tape_op *t)
 {
     struct ops_pass *s = ctx;
     struct plan *p = s->p;
     bool resolved = true;
     struct bytes concrete = t->op.index;
+    if (p->set.seen && !s->sources && !s->locate && too_fresh(p, t))
+        return true;
     if (p->set.seen && !s->sources && !s->locate && plan_seen_has(p->set.seen, t->tape, t->op.exchange) && !(s->taking == t->op.exchange + 1 && s->taking_tape == t->tape))
         return true;
     if (p->set.seen && !s->sources && !s->locate && s->taking != t->op.exchange + 1) {
