@@ -77,6 +77,10 @@ static bool begins_anew(struct file *f, enum read_event e)
     bool rest = e == READ_CUT, anew = false;
     if (fstat(f->fd, &here) == 0 && (uint64_t)here.st_size < read_bytes) {
         anew = lseek(f->fd, 0, SEEK_SET) == 0;
+        // A ring of files (tcpdump -C -W) comes back to this one after having written others.
+        if (anew && !f->begun_again)
+            snprintf(f->warning, sizeof f->warning, "%s is begun anew by its writer; what went to other files meanwhile is not recorded", f->name);
+        f->begun_again = true;
     } else if (f->fd != STDIN_FILENO && stat(f->name, &there) == 0 && (there.st_ino != here.st_ino || there.st_dev != here.st_dev) &&
                (uint64_t)here.st_size == read_bytes) {
         int fd = open(f->name, O_RDONLY | O_CLOEXEC);

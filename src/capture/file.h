@@ -8,6 +8,7 @@ struct file {
     bool follow, stopping;
     bool pipe;            // not a regular file: it can keep us waiting
     bool ended, truncated;
+    bool begun_again;     // was cut by its writer and told so
     int fd;
     struct reader reader;
     uint64_t stop_bytes;  // when stopping: read no farther

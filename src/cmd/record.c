@@ -208,6 +208,8 @@ static bool parse_ports(struct made *m, const struct record_settings *s, bool li
     if (!s->ports.count && live)
         m->ports[m->port_count++] = 9200;
     for (size_t i = 0; i < s->ports.count; i++) {
+        if (!*s->ports.at[i])
+            return fault_user(fault, "--port: name a port, as --port 9200, or 'any'");
         for (const char *at = s->ports.at[i]; *at;) {
             size_t len = strcspn(at, ",");
             char *end;

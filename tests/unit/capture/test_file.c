@@ -381,6 +381,9 @@ static void followed_file_waits_for_more_and_for_its_rotation(void **state)
     expect_packet(c, 4 * SECOND, "four");
     capture_break(c);
     expect_event(c, CAPTURE_END);
+    const char *warning = capture_warning(c);
+    assert_non_null(warning);
+    assert_non_null(strstr(warning, "is begun anew by its writer"));
     assert_null(capture_warning(c));
     capture_close(c);
 }
