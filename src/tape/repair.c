@@ -155,6 +155,17 @@ static void note_numbers(struct catalog_segment *s, sqlite3 *log)
     s->last_x = (uint64_t)db_int(log, "SELECT last_x FROM segment", 0);
 }
 
+// Power went away behind the schema's commit and before that of the segment's own row: nothing was ever in it.
+static bool was_never_begun(const char *log_path)
+{
+    sqlite3 *log = NULL;
+    struct fault ignored = {0};
+    bool never = db_open(log_path, &db_log, true, &log, &ignored) && db_int(log, "SELECT count(*) FROM segment", -1) == 0 &&
+                 db_int(log, "SELECT count(*) FROM x", -1) == 0;
+    db_close(log);
+    return never;
+}
+
 bool repair_segment(struct catalog *c, struct catalog_segment *s, bool *ids_lost, struct fault *fault)
 {
     char log_path[PATH_MAX], body_path[PATH_MAX];
@@ -164,7 +175,7 @@ bool repair_segment(struct catalog *c, struct catalog_segment *s, bool *ids_lost
     catalog_path(c->dir, s->name, true, body_path, sizeof body_path);
     if (stat(log_path, &st) != 0)
         return give_up(c, s, ids_lost, fault);
-    if (db_is_empty(log_path)) {
+    if (db_is_empty(log_path) || was_never_begun(log_path)) {
         catalog_unlink(log_path);
         catalog_unlink(body_path);
         return catalog_forget(c, s->number, fault);
