@@ -88,6 +88,18 @@ bool buf_format(struct buf *b, const char *format, ...)
     return true;
 }
 
+bool buf_add_decimal(struct buf *b, int64_t v)
+{
+    uint8_t text[20], *at = text + sizeof text;
+    uint64_t rest = v < 0 ? -(uint64_t)v : (uint64_t)v;
+    do
+        *--at = (uint8_t)('0' + rest % 10);
+    while (rest /= 10);
+    if (v < 0)
+        *--at = '-';
+    return buf_add(b, at, (size_t)(text + sizeof text - at));
+}
+
 void buf_drop_front(struct buf *b, size_t size)
 {
     if (size >= b->size) {
@@ -102,16 +114,14 @@ void buf_drop_front(struct buf *b, size_t size)
 
 bool buf_add_varint(struct buf *b, uint64_t v)
 {
-    uint8_t bytes[10];
-    size_t n = 0;
-    do {
-        bytes[n] = (uint8_t)(v & 0x7f);
-        v >>= 7;
-        if (v)
-            bytes[n] |= 0x80;
-        n++;
-    } while (v);
-    return buf_add(b, bytes, n);
+    if (b->room - b->size < 10 && !buf_reserve(b, 10))
+        return false;
+    uint8_t *to = b->at + b->size;
+    for (; v >= 0x80; v >>= 7)
+        *to++ = (uint8_t)(v | 0x80);
+    *to++ = (uint8_t)v;
+    b->size = (size_t)(to - b->at);
+    return true;
 }
 
 bool buf_add_zigzag(struct buf *b, int64_t v)

@@ -18,6 +18,7 @@ bool buf_add_bytes(struct buf *b, struct bytes s);
 bool buf_add_byte(struct buf *b, uint8_t c);
 bool buf_add_text(struct buf *b, const char *text);
 bool buf_format(struct buf *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
+bool buf_add_decimal(struct buf *b, int64_t v);
 void buf_drop_front(struct buf *b, size_t size);      // memmove
 bool buf_add_varint(struct buf *b, uint64_t v);       // LEB128
 bool buf_add_zigzag(struct buf *b, int64_t v);

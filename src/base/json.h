@@ -23,8 +23,9 @@ struct json_token {
 };
 
 // A callback's answer. JSON_SKIP is honoured for JSON_OBJECT, JSON_ARRAY and JSON_KEY: the container (or the key's value)
-// is passed over quickly (brackets and strings only) and its END event still comes (for a key: nothing comes).
-enum json_do { JSON_GO, JSON_SKIP, JSON_STOP };
+// is passed over quickly (brackets and strings only) and its END event still comes (for a key: nothing comes). JSON_LEAVE is
+// honoured for JSON_STRING: the rest of the container that it stands in is passed over so.
+enum json_do { JSON_GO, JSON_SKIP, JSON_LEAVE, JSON_STOP };
 typedef enum json_do json_fn(void *ctx, const struct json_token *token);
 
 struct json_scan;

@@ -3,8 +3,11 @@
 // Gaps of one connection, side and cause that meet within a flush interval become one row with their count.
 #include "writer.h"
 
+#include "../base/clock.h"
+
 #include <arpa/inet.h>
 
+enum { ALERT_COMMIT_MS = 200 }; // between two commits for alerts of a file
 #define GAP_JOIN_NS WHEN_NS_PER_S
 
 void event_ip_text(const struct endpoint *e, char text[46])
@@ -250,8 +253,13 @@ bool tape_write_alert(struct tape_writer *w, const struct tape_alert *alert, str
     db_bind_word(row, 6, alert->level);
     db_bind(row, 7, alert->outcome);
     db_bind_word(row, 8, alert->json);
-    if (writer_stored(w, db_run(row)))
-        writer_commit(w, false); // the sender sees it at once; the sync follows with the next flush
+    // The sender sees it at once; the sync follows with the next flush. The alerts of a file can come by the hundred a second,
+    // and each commit packs the block of ops again: a few a second are enough there.
+    int64_t steady_ns = clock_steady_ns();
+    if (writer_stored(w, db_run(row)) && (w->settings.live || steady_ns - w->alert_steady_ns >= ALERT_COMMIT_MS * WHEN_NS_PER_MS)) {
+        w->alert_steady_ns = steady_ns;
+        writer_commit(w, false);
+    }
     return writer_result(w, f);
 }
 

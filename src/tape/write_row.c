@@ -152,7 +152,8 @@ static bool list_add(struct tape_writer *w, struct bytes name, bool negative, ui
     int64_t number = row_name(w, name);
     if (!number || !mark_name(w, number, id >> FORMAT_BUCKET_SHIFT))
         return false;
-    buf_format(&w->list, "%c%s%lld", w->list.size ? ',' : '[', negative ? "-" : "", (long long)number);
+    buf_add_byte(&w->list, w->list.size ? ',' : '[');
+    buf_add_decimal(&w->list, negative ? -number : number);
     return true;
 }
 

@@ -102,6 +102,7 @@ struct tape_writer {
 
     int64_t now_ns;              // newest moment told, WHEN_UNKNOWN before the first
     int64_t flushed_steady_ns, checked_steady_ns, retained_ns;
+    int64_t alert_steady_ns;     // when an alert last committed
     int64_t unrecorded_from_us;  // end of what was recorded before us, INT64_MIN: nothing was, or it is told
 
     enum trouble bodies_off, rows_off;
