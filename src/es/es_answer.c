@@ -51,7 +51,8 @@ static void open_scanners(struct call *c, const struct response_head *head)
     if (bulk) {
         // A request in SMILE has no totals: its items are known from their answers alone.
         const struct bulk_totals *t = c->bulk ? bulk_total(c->bulk) : NULL;
-        if ((t && t->holes) || !es_filter_keeps_items(path_query_value(&c->query, "filter_path")))
+        c->items_filtered = !es_filter_keeps_items(path_query_value(&c->query, "filter_path"));
+        if ((t && t->holes) || c->items_filtered)
             op_join_positions_unsure(c->join);
         c->answers = answer_bulk_open(take_item, c);
     } else if ((c->route.flags & ROUTE_HITS) && head->status < 400) {

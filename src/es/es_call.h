@@ -106,6 +106,7 @@ struct call {
     struct answer_head told;
     struct buf told_text;
     bool told_read;
+    bool items_filtered;        // a filter_path that may leave out items of a bulk's answer
 };
 
 // es_request.c

@@ -69,6 +69,15 @@ static struct bytes refusal(struct call *c)
 
 // ---- documents ------------------------------------------------------------------------------------------------------------
 
+// A whole, unfiltered answer with fewer items than the request: the cluster did not execute those behind. Version 5 passes over
+// a last document without a newline in silence.
+static bool answer_is_short(struct call *c)
+{
+    const struct answer_bulk_totals *t = answer_bulk_total(c->answers);
+    const struct bulk_totals *asked = c->bulk ? bulk_total(c->bulk) : NULL;
+    return asked && t->items && t->complete && !t->holes && !asked->holes && !asked->malformed && t->items < asked->items;
+}
+
 static struct op_rest rest_of_bulk(struct call *c, struct bytes reason)
 {
     struct op_rest rest = {.result = OP_UNKNOWN};
@@ -79,6 +88,8 @@ static struct op_rest rest_of_bulk(struct call *c, struct bytes reason)
         bool accepted = c->x.status < 300 && !t->items && t->complete && t->errors == 0;
         if (accepted)
             rest = (struct op_rest){.result = OP_ACCEPTED};
+        else if (c->x.status < 300 && answer_is_short(c) && !c->items_filtered)
+            rest = (struct op_rest){.result = OP_FAILED, .error_type = bytes_of_text("not_executed")};
     }
     return rest;
 }
@@ -92,7 +103,7 @@ static void finish_ops(struct call *c)
         const struct answer_bulk_totals *t = answer_bulk_total(c->answers);
         end.answers_complete = t->complete || (t->holes && c->response_ended_whole);
         end.answers_holed = t->holes;
-        end.answers_sparse = t->items && end.request && t->items < end.request->items && !t->holes && t->complete && !end.request->holes;
+        end.answers_sparse = c->items_filtered && answer_is_short(c);
     }
     if (!c->es->ops)
         return;

@@ -392,6 +392,9 @@ class Tour:
         one = [m("index", "bulked", "crlf"), {"n": 1}]
         self.bulk("bulk_crlf_and_empty_lines", one, raw=("\r\n".join(map(json.dumps, one)) + "\r\n\n\n" + "\n".join(map(json.dumps, one)) + "\n").encode(), lines_twice=True)
         self.bulk("bulk_without_last_newline", one, raw="\n".join(map(json.dumps, one)).encode(), outcome="failed", status=400)
+        two = [m("index", "bulked", "whole"), {"n": 1}, m("index", "bulked", "tail"), {"n": 1}]
+        self.bulk("bulk_tail_without_newline", two, raw="\n".join(map(json.dumps, two)).encode(), **({"outcome": "partial", "reason": "not_executed", "docs": (2, 1, 1, 0),
+                  "ops": [("index", "whole", "created"), ("index", "tail", "failed")]} if self.major == 5 else {"outcome": "failed", "status": 400}))
         base = "/bulked/item/_bulk" if self.typed else "/bulked/_bulk"
         self.bulk("bulk_index_in_url", [{"index": {"_id": "url1"}}, {"n": 1}, {"create": {}}, {"n": 2}, {"delete": {"_id": "url1"}}], base, targets=["bulked"])
         self.bulk("bulk_by_put", [{"index": {"_id": "put1"}}, {"n": 1}], base, "PUT", targets=["bulked"])

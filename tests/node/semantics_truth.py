@@ -197,7 +197,7 @@ class Truth:
         if call.want.get("api") not in SINGLE or len(have) != 1 or call.want.get("client"):
             return
         f, q = have[0]["flags"], call.path.partition("?")[2]
-        want = {"external": "version_type=external" in q, "cas": "if_seq_no" in q or ("version=" in q and "version_type" not in q), "from_bulk": False}
+        want = {"external": "version_type=external" in q or "version_type=force" in q, "cas": "if_seq_no" in q or ("version=" in q and "version_type" not in q), "from_bulk": False}
         for word, on in want.items():
             self.check(call, word, bool(f & FLAG[word]), on)
         if call.name.startswith("post_without_id"):

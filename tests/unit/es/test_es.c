@@ -452,6 +452,24 @@ static void missing_documents_are_no_failures_of_reads(void **state)
     probe_close(p);
 }
 
+static void item_that_a_whole_answer_leaves_out_was_not_executed(void **state)
+{
+    static const char body[] = "{\"index\":{\"_index\":\"c\",\"_id\":\"1\"}}\n{\"n\":1}\n{\"index\":{\"_index\":\"c\",\"_id\":\"2\"}}\n{\"n\":2}";
+    static const char answer[] = "{\"took\":1,\"errors\":false,\"items\":[{\"index\":{\"_index\":\"c\",\"_id\":\"1\",\"_version\":1,\"result\":\"created\",\"status\":201}}]}";
+    (void)state;
+    struct probe *p = probe_open();
+    struct probe_row *row = probe_call(p, (struct probe_ask){"POST", "/_bulk", .body = body}, (struct probe_answer){200, answer});
+    assert_int_equal(row->x.outcome, OUTCOME_PARTIAL);
+    assert_text(p, row->x.reason, "not_executed");
+    assert_true(row->x.docs == 2 && row->x.docs_ok == 1 && row->x.docs_failed == 1);
+    assert_true(op_at(p, 0)->result == OP_CREATED && op_at(p, 1)->result == OP_FAILED && op_at(p, 1)->status == 0);
+    assert_text(p, op_at(p, 1)->error_type, "not_executed");
+    // The same answer, where a filter may have left items out, says nothing of the other.
+    row = probe_call(p, (struct probe_ask){"POST", "/_bulk?filter_path=items.*.error", .body = body}, (struct probe_answer){200, answer});
+    assert_true(op_at(p, 2)->result == OP_UNKNOWN && op_at(p, 3)->result == OP_UNKNOWN);
+    probe_close(p);
+}
+
 static void bulk_in_smile_is_told_from_its_answer(void **state)
 {
     (void)state;
@@ -570,6 +588,7 @@ int main(void)
         cmocka_unit_test(own_traffic_and_excluded_indices_leave_no_bodies),
         cmocka_unit_test(ids_follow_the_order_of_request_heads),
         cmocka_unit_test(missing_documents_are_no_failures_of_reads),
+        cmocka_unit_test(item_that_a_whole_answer_leaves_out_was_not_executed),
         cmocka_unit_test(bulk_in_smile_is_told_from_its_answer),
         cmocka_unit_test(smile_and_undecoded_bulks_are_kept_and_marked),
         cmocka_unit_test(answers_that_name_indices_are_listed),
