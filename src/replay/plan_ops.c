@@ -232,8 +232,9 @@ static bool keep_record(struct ops_pass *s, const struct tape_op *t, struct op_r
     r->id_size = (uint16_t)(id.size > 65535 ? 65535 : id.size);
     r->routing_size = (uint16_t)(op->routing.size > 65535 ? 65535 : op->routing.size);
     r->type_size = (uint16_t)(op->type.size > 65535 ? 65535 : op->type.size);
-    uint64_t salt = r->shard >= 0 ? (uint64_t)r->shard : map_hash(op->routing, 7) | 1;
-    r->hash = map_hash(id, (uint64_t)r->slot << 32 ^ salt);
+    // Hashed as data, not as a seed: for ids of a few bytes a seed shifts the hash of one id onto its neighbour's.
+    uint64_t key[3] = {map_hash(id, 7), r->slot, r->shard >= 0 ? (uint64_t)r->shard : map_hash(op->routing, 7) | UINT64_C(1) << 63};
+    r->hash = map_hash(bytes_of(key, sizeof key), 7);
     buf_add(&s->rec, r, sizeof *r);
     buf_add(&s->rec, id.at, r->id_size);
     buf_add(&s->rec, op->routing.at, r->routing_size);

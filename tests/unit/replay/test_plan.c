@@ -600,6 +600,32 @@ static void a_truncated_write_refuses(void **state)
     assert_non_null(plan_refusal(plan));
 }
 
+static void short_ids_on_neighbouring_shards_have_keys_of_their_own(void **state)
+{
+    struct plan_doc d;
+    struct fault f;
+    uint64_t seen[400];
+    size_t n = 0;
+    static char ids[100][8];
+    (void)state;
+    fake_exchange(tape, &(struct exchange){.id = 1, .time_ns = MS(-1000), .answered_ns = MS(-990), .api = bytes_of_text("indices.create"), .targets = cat_target,
+                                           .target_count = 1, .status = 200, .server_version = 71002}, "{\"settings\":{\"number_of_shards\":4}}");
+    fake_life(tape, "cat", 1, MS(-995), true, true);
+    for (int i = 0; i < 100; i++) {
+        snprintf(ids[i], sizeof ids[i], "s%d", i);
+        PUT((uint64_t)i + 100, OP_INDEX, ids[i], OP_CREATED, i, 1, i);
+    }
+    set.allow_gaps = true;
+    build();
+    assert_true(plan_rewind(plan, &f));
+    for (assert_true(plan_next(plan, &d, &f)); d.step_count; assert_true(plan_next(plan, &d, &f))) {
+        for (size_t k = 0; k < n; k++)
+            assert_true(seen[k] != d.hash);
+        seen[n++] = d.hash;
+    }
+    assert_int_equal(n, 100);
+}
+
 static void many_documents_spill_and_lose_nothing(void **state)
 {
     (void)state;
@@ -640,6 +666,6 @@ int main(void)
         T(unknown_refuses_unless_the_user_decides), T(a_hole_of_the_right_size_shows_that_it_happened), T(dense_numbers_long_after_show_that_it_did_not),
         T(the_next_version_judges_an_unanswered_write), T(a_retry_that_met_a_conflict_shows_that_the_first_was_done), T(two_unanswered_and_one_hole_stay_unknown),
         T(missing_numbers_refuse_and_tell_where), T(lost_bytes_refuse_only_where_nothing_proves_them_harmless), T(an_engine_failure_explains_a_hole),
-        T(a_truncated_write_refuses), T(many_documents_spill_and_lose_nothing)};
+        T(a_truncated_write_refuses), T(short_ids_on_neighbouring_shards_have_keys_of_their_own), T(many_documents_spill_and_lose_nothing)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
