@@ -13,7 +13,7 @@ struct parse {
     const struct command *command;
     void *settings;
     bool *given;       // by option: stood on the command line
-    bool copies;       // values must be copied: they do not outlive the call (configuration file)
+    struct arena *texts; // where values of a configuration file live
     struct fault *fault;
 };
 
@@ -246,17 +246,16 @@ static bool set_from_file(struct parse *p, const struct option *o, const char *w
             return set(p, o, where, NULL);
         return choice_holds("no|false|off|0", value) || fault_user(p->fault, "%s = %s: must be yes or no", where, value);
     }
-    // Settings live as long as the program, and so does what the file gave.
-    char *copy = mem_text_copy(value, strlen(value));
+    const char *copy = arena_copy(p->texts, value, strlen(value));
     return copy ? set(p, o, where, copy) : fault_memory(p->fault);
 }
 
-bool option_read_config(const struct command *c, const char *path, void *settings, struct fault *fault)
+bool option_read_config(const struct command *c, const char *path, void *settings, struct arena *texts, struct fault *fault)
 {
     FILE *file = fopen(path, "re");
     if (!file)
         return fault_user(fault, "%s: %s", path, strerror(errno));
-    struct parse p = {.command = c, .settings = settings, .fault = fault};
+    struct parse p = {.command = c, .settings = settings, .texts = texts, .fault = fault};
     // "options already given on the command line win": a field that is not zero was given.
     bool *taken = mem_zero(c->option_count + 1, sizeof *taken);
     for (size_t i = 0; taken && i < c->option_count; i++) {

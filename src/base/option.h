@@ -2,6 +2,7 @@
 #pragma once
 #include "../../include/fault.h"
 #include "buf.h"
+#include "mem.h"
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -52,7 +53,8 @@ struct command {
 bool option_parse(const struct command *c, int argc, char **argv, void *settings, int *operand_count, char ***operands, bool *help,
                   struct fault *fault);
 // Reads "name = value" lines for the options marked `config`; options already given on the command line win.
-bool option_read_config(const struct command *c, const char *path, void *settings, struct fault *fault);
+// The texts that settings then point to live in `texts`.
+bool option_read_config(const struct command *c, const char *path, void *settings, struct arena *texts, struct fault *fault);
 void option_free(const struct command *c, void *settings, char **operands);
 void option_help(const struct command *c, struct buf *out);                // plain text, at most 80 columns
 void option_man(const struct command *c, struct buf *out);                 // roff, man(7)

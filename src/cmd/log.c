@@ -119,7 +119,8 @@ static bool load_gaps(struct printer *p, const struct tape_filter *f, struct fau
         return false;
     if (p->gaps.failed)
         return fault_memory(fault);
-    qsort(p->gaps.at, p->gaps.count, sizeof *p->gaps.at, gap_order);
+    if (p->gaps.count)
+        qsort(p->gaps.at, p->gaps.count, sizeof *p->gaps.at, gap_order);
     return true;
 }
 

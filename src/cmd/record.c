@@ -397,9 +397,10 @@ static int run(void *settings, int operand_count, char **operands)
     struct record_settings *s = settings;
     struct fault fault = {0};
     struct made m = {0};
+    struct arena texts = {0};
     const char *config = s->config ? s->config : "/etc/estape/estape.conf";
     privilege_forbid_cores(); // before a byte is read or a process forked
-    bool ok = s->config || access(config, R_OK) == 0 ? option_read_config(&cmd_record, config, s, &fault) : true;
+    bool ok = s->config || access(config, R_OK) == 0 ? option_read_config(&cmd_record, config, s, &texts, &fault) : true;
     if (!s->bodies)
         s->bodies = "writes";
     ok = ok && make_settings(&m, s, operand_count, operands, &fault) && start_alerts(s, &m, &fault) && run_recorder(s, &m, &fault);
@@ -407,7 +408,9 @@ static int run(void *settings, int operand_count, char **operands)
     mem_free(m.sources);
     mem_free(m.versions);
     buf_fini(&m.filter);
-    return ok ? 0 : diag_fault(&fault);
+    int status = ok ? 0 : diag_fault(&fault);
+    arena_fini(&texts);
+    return status;
 }
 
 const struct command cmd_record = {

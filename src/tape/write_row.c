@@ -521,7 +521,8 @@ bool tape_write_exchange(struct tape_writer *w, const struct exchange *x, struct
 
 static bool store_seek(struct tape_writer *w)
 {
-    qsort(w->marks, w->mark_count, sizeof *w->marks, compare_marks);
+    if (w->mark_count)
+        qsort(w->marks, w->mark_count, sizeof *w->marks, compare_marks);
     sqlite3_stmt *row = w->seg.log_stmt[LOG_SEEK];
     for (size_t from = 0, to; from < w->mark_count; from = to) {
         for (to = from + 1; to < w->mark_count && compare_marks(&w->marks[from], &w->marks[to]) == 0; to++)

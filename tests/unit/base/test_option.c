@@ -119,13 +119,15 @@ static void configuration_fills_what_the_command_line_left_open(void **state)
 {
     (void)state;
     struct parsed p;
+    struct arena texts = {0};
     PARSE(&p, "--count", "7");
     char *path = config_of("# comment\n\n  tape = /var/lib/x \ncount = 9\nquiet = yes\nread = a\nread = b\n");
-    assert_true(option_read_config(&command, path, &p.s, &p.fault));
+    assert_true(option_read_config(&command, path, &p.s, &texts, &p.fault));
     assert_true(p.s.count == 7 && p.s.quiet && p.s.files.count == 2);
     assert_string_equal(p.s.tape, "/var/lib/x");
     unlink(path);
     option_free(&command, &p.s, p.operands);
+    arena_fini(&texts);
 }
 
 static void configuration_mistakes_name_file_and_line(void **state)
@@ -138,13 +140,15 @@ static void configuration_mistakes_name_file_and_line(void **state)
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct parsed p;
+        struct arena texts = {0};
         PARSE(&p, "x");
         char *path = config_of(rows[i][0]);
-        assert_false(option_read_config(&command, path, &p.s, &p.fault));
+        assert_false(option_read_config(&command, path, &p.s, &texts, &p.fault));
         if (!strstr(p.fault.text, rows[i][1]))
             fail_msg("%s", p.fault.text);
         unlink(path);
         option_free(&command, &p.s, p.operands);
+        arena_fini(&texts);
     }
 }
 
