@@ -139,6 +139,8 @@ bool es_header_is_json(struct bytes type, bool *lines)
     if (!type.size || (type.size == sizeof plain - 1 && memcmp(type.at, plain, type.size) == 0))
         return true;
     *lines = type_holds(type, "ndjson", 6);
+    if (type.size > 5 && memcmp(type.at + type.size - 5, "+json", 5) == 0)
+        return true;
     for (size_t k = 0; k < sizeof others / sizeof *others && !*lines; k++)
         if (type_holds(type, others[k], strlen(others[k])))
             return false;

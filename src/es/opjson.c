@@ -1,8 +1,6 @@
 // Reading JSON in place: the slower paths of the cursor.
 #include "opjson.h"
 
-enum { SHORT_TEXT = 24 };
-
 // Where the string that begins at `from` (behind its quote) ends: its closing quote, or NULL when the text ends first.
 static const uint8_t *find_quote(const uint8_t *from, const uint8_t *end)
 {
@@ -53,11 +51,8 @@ static enum opjson_got skip_container(struct opjson *c)
     size_t depth = 0;
     for (const uint8_t *p = c->at; p < c->end; p++) {
         if (*p == '"') {
-            // Most strings are short: a call to find their end costs more than they do.
-            const uint8_t *q = p + 1, *near = c->end - q > SHORT_TEXT ? q + SHORT_TEXT : c->end;
-            while (q < near && *q != '"' && *q != '\\')
-                q++;
-            p = q < near && *q == '"' ? q : find_quote(p + 1, c->end);
+            const uint8_t *q = opjson_find_stop(p + 1, c->end);
+            p = q == c->end ? NULL : *q == '"' ? q : find_quote(p + 1, c->end);
             if (!p)
                 return OPJSON_MORE;
         } else if (*p == '{' || *p == '[') {

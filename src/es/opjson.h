@@ -5,6 +5,10 @@
 #pragma once
 #include "../base/buf.h"
 
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
 enum opjson_got { OPJSON_OK, OPJSON_MORE, OPJSON_BAD };
 
 struct opjson {
@@ -47,14 +51,29 @@ static inline enum opjson_got opjson_expect(struct opjson *c, uint8_t byte)
     return OPJSON_OK;
 }
 
+// The first '"' or '\\' in [at, end), or end. Keys and ids are short: mostly one step of sixteen bytes.
+static inline const uint8_t *opjson_find_stop(const uint8_t *at, const uint8_t *end)
+{
+#ifdef __SSE2__
+    const __m128i quote = _mm_set1_epi8('"'), slash = _mm_set1_epi8('\\');
+    for (; end - at >= 16; at += 16) {
+        __m128i v = _mm_loadu_si128((const __m128i *)(const void *)at);
+        unsigned mask = (unsigned)_mm_movemask_epi8(_mm_or_si128(_mm_cmpeq_epi8(v, quote), _mm_cmpeq_epi8(v, slash)));
+        if (mask)
+            return at + __builtin_ctz(mask);
+    }
+#endif
+    while (at < end && *at != '"' && *at != '\\')
+        at++;
+    return at;
+}
+
 enum opjson_got opjson_text_slow(struct opjson *c, struct opjson_text *text);
 
 // A string; the cursor stands on its opening quote.
 static inline enum opjson_got opjson_read_text(struct opjson *c, struct opjson_text *text)
 {
-    const uint8_t *from = c->at + 1, *p = from;
-    while (p < c->end && *p != '"' && *p != '\\')
-        p++;
+    const uint8_t *from = c->at + 1, *p = from < c->end ? opjson_find_stop(from, c->end) : c->end;
     if (p == c->end)
         return OPJSON_MORE;
     if (*p == '\\')

@@ -24,7 +24,8 @@ struct reads {
     reads_index_fn *index_fn;
     reads_handle_fn *handle_fn;
     void *index_ctx, *handle_ctx;
-    struct buf names;           // names already told, each with a NUL
+    struct buf names;           // names already told
+    size_t name_sizes[INDICES_MAX];
     char error[READS_ERROR_MAX]; // type of the error in the answer being read
     unsigned name_count, hits_looked;
     bool started;
@@ -70,16 +71,15 @@ static void tell_index(struct reads *r, struct bytes name)
     if (!r->index_fn || name.size == 0 || r->name_count >= INDICES_MAX)
         return;
     for (unsigned i = 0; i < r->name_count; i++) {
-        size_t n = strlen((const char *)r->names.at + at);
-        if (n == name.size && memcmp(r->names.at + at, name.at, n) == 0)
+        // Indices of one kind differ at their end, if at all.
+        size_t n = r->name_sizes[i];
+        if (n == name.size && r->names.at[at + n - 1] == name.at[n - 1] && memcmp(r->names.at + at, name.at, n) == 0)
             return;
-        at += n + 1;
+        at += n;
     }
-    if (memchr(name.at, 0, name.size) || !buf_reserve(&r->names, name.size + 1))
+    if (memchr(name.at, 0, name.size) || !buf_add_bytes(&r->names, name))
         return;
-    buf_add_bytes(&r->names, name);
-    buf_add_byte(&r->names, 0);
-    r->name_count++;
+    r->name_sizes[r->name_count++] = name.size;
     r->index_fn(r->index_ctx, name);
 }
 

@@ -280,6 +280,9 @@ static bool decide_hole(struct streams *s, struct flow *f, int side, int64_t now
 {
     struct half *h = &f->half[side];
     int64_t end;
+    // The usual case: nothing waits and nothing beyond was ever acknowledged.
+    if (!h->head && !h->fin && h->claim <= h->next && h->settled <= h->next)
+        return false;
     if (!can_decide(f, side) || head_is_next(h))
         return false;
     if (!hole_is_lost(f, side, now_ns, &end)) {
