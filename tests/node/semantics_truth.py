@@ -285,6 +285,25 @@ class Truth:
                 wrong = [i for i in sources.keys() | told.keys() if sources.get(i) != told.get(i)]
                 self.result(f"node_{state['name']}_sources", "" if not wrong else f"{len(wrong)} of {len(sources)} differ, one is {wrong[0]!r}: node {str(sources.get(wrong[0]))[:80]}, tape {str(told.get(wrong[0]))[:80]}; {r.stderr.strip()[-200:]}")
 
+    def filters(self):
+        """What the filters of the log select is what the columns say."""
+        # What a recording began with is told by no column here: rows are compared by id.
+        wanted = (("writes", ["--writes"], lambda r: r["write"]), ("destructive", ["--destructive"], lambda r: r["destructive"]), ("api", ["--api", "bulk"], lambda r: r["api"] == "bulk"),
+                  ("who", ["--who", "tourist"], lambda r: r["principal"] == "tourist"), ("status", ["--status", "409"], lambda r: r["status"] == 409),
+                  ("outcome", ["--outcome", "partial"], lambda r: r["outcome"] == "partial"), ("verb", ["--verb", "DELETE"], lambda r: r["verb"] == "DELETE"),
+                  ("index", ["--index", "stock-1"], lambda r: "stock-1" in r["targets"] + r["indices"]), ("index_wildcard", ["--index", "logs-0*"], lambda r: any(n.startswith("logs-0") for n in r["targets"] + r["indices"])))
+        for word, options, picks in wanted:
+            have = {json.loads(x)["id"] for x in self.ask("log", "--json", *options)}
+            want = {r["id"] for r in self.rows if picks(r)}
+            missing = want - have
+            more = have - want if word[:5] != "index" else {i for i in have - want if not self.may_match(i)}
+            self.result(f"log_by_{word}", "" if want and not missing and not more else f"{len(want)} rows wanted, missing {sorted(missing)[:3]}, too many {sorted(more)[:3]}")
+
+    def may_match(self, ident):
+        """A wildcard or an alias among a row's targets may stand for the index that was asked for."""
+        row = next(r for r in self.rows if r["id"] == ident)
+        return any(c in t for t in row["targets"] for c in "*<") or "_all" in row["targets"] or not row["targets"] or bool({"stock", "logs_w", "both"} & set(row["targets"]))
+
     def hole_explained(self, highest):
         """A term that Lucene refuses consumes a number without telling: the one hole of that index. 8.19 looks at terms before it numbers."""
         ops = [o for v in self.ops.values() for o in v if o["index"] == "limited"]
