@@ -90,6 +90,9 @@ void es_answer_open(struct call *c, const struct response_head *head)
     // A refusal may quote what it refuses: documents of a security index, a URL with a secret in it.
     if (b->mode == REDACT_NONE && c->target_redacted && head->status >= 400)
         b->mode = REDACT_TREE;
+    // Who is not let in may read his credentials back.
+    if (b->mode == REDACT_NONE && head->status == 401)
+        b->mode = REDACT_TREE;
     open_scanners(c, head);
     bool learns = version_answer_matters(c->route.api) || who_answer_matters(c->route.api) || es_learn_matters(c);
     bool whole = b->mode != REDACT_NONE && b->keep;
@@ -135,7 +138,7 @@ void es_answer_feed(struct call *c, const struct body_piece *piece)
         feed_raw(c, piece);
         return;
     }
-    if (b->collect)
+    if (b->collect && !b->broken) // what stands on both sides of a hole is not one text
         es_body_collect(c, b, piece->bytes);
     if (b->mode == REDACT_NONE && b->watched)
         es_body_emit_unread(c, BODY_RESPONSE, piece);
@@ -146,7 +149,7 @@ void es_answer_feed(struct call *c, const struct body_piece *piece)
     if (c->answers) {
         answer_bulk_feed(c->answers, piece->bytes);
         op_join_flush(c->join);
-    } else if (c->reads) {
+    } else if (c->reads && !b->broken) {
         reads_feed(c->reads, piece->bytes);
     }
 }
@@ -202,7 +205,7 @@ static void read_single(struct call *c)
     struct bytes location = buf_view(&c->location);
     if (!answer.id.size && !c->ask.id.size && location.size)
         answer.id = es_location_id(c, location);
-    if (c->x.status >= 200 && c->x.status < 300 && answer.result != OP_FAILED)
+    if (c->answer_complete && c->x.status >= 200 && c->x.status < 300 && answer.result != OP_FAILED)
         es_learn_shape(c, &answer);
     op_join_answer(c->join, &answer);
     op_join_flush(c->join);
@@ -228,7 +231,7 @@ void es_answer_end(struct call *c, const struct message_end *end)
     if (c->single && c->join && c->es->ops)
         read_single(c);
     // A refusal may quote the request: where that could hold a secret, its sentences go.
-    bool secret = (c->route.flags & ROUTE_SECRET) || (c->x.flags & EXCHANGE_REDACTED) || c->request.over || c->request.broken;
+    bool secret = c->x.status == 401 || (c->route.flags & ROUTE_SECRET) || (c->x.flags & EXCHANGE_REDACTED) || c->request.over || c->request.broken;
     es_body_finish(c, BODY_RESPONSE, c->x.status >= 400 && secret);
     es_body_release(c, b);
 }

@@ -171,7 +171,9 @@ static void read_route(struct call *c, const struct request_head *head)
     target_init(&c->targets, &c->arena);
     target_add_url(&c->targets, &c->route, &c->query);
     for (size_t i = 0; i < c->targets.count; i++) {
-        c->security |= target_is_security(c->targets.at[i]);
+        // No index is called so: it is an administrative call, read as a document of a version that has no such call.
+        bool no_index = c->targets.at[i].size && c->targets.at[i].at[0] == '_' && !bytes_equal_text(c->targets.at[i], "_all");
+        c->security |= no_index || target_is_security(c->targets.at[i]);
         c->excluded |= es_is_excluded(e, c->targets.at[i]);
     }
     c->security |= c->targets.failed; // memory is out, a name is missing: it may have been one
@@ -298,7 +300,7 @@ void es_request_feed(struct call *c, const struct body_piece *piece)
         feed_raw(c, piece);
         return;
     }
-    if (is_msearch(c))
+    if (is_msearch(c) && !b->broken) // behind a hole nothing tells headers from bodies
         feed_lines(c, piece->bytes);
     if (c->single && c->ask.kind == OP_UPDATE)
         bulk_peek_feed(&c->peek, piece->bytes);

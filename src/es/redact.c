@@ -36,6 +36,8 @@ static const struct {
     {"transform.*", {"username", "headers"}},
     {"security.saml_*", {"content", "realm_url", "redirect", "redirect_uri", "query_string", "queryString", "saml_message", "in_response_to"}},
     {"security.oidc_*", {"redirect_uri", "redirect", "state", "nonce", "content"}},
+    {"security.get_token", {"kerberos_ticket"}},
+    {"fleet.*secret*", {"value"}},
     {"security.delegate_pki", {"x509_certificate_chain"}},
     {"security.enroll_*", {"http_ca_key", "http_ca_cert", "transport_ca_key", "transport_ca_cert", "transport_key", "transport_cert", "value"}},
     {"security.*service_token*", {"value"}},
@@ -106,7 +108,7 @@ static bool contains_nocase(struct bytes text, const char *word)
 bool redact_name_is_secret(struct bytes name)
 {
     static const char *const words[] = {"passw", "secret", "token", "api_key", "apikey", "api-key", "credential", "private_key", "privatekey",
-                                        "access_key", "accesskey", "encoded", "signature", "jwt", "assertion"};
+                                        "access_key", "accesskey", "signing_key", "exchange_key", "encryption_key", "encoded", "signature", "jwt", "assertion"};
     static const char *const harmless[] = {"tokenizer", "token_chars", "token_count", "max_token_length", "min_token_length", "tokenization",
                                            "tokens", "max_tokens", "max_token_count", "x-amz-credential", "custom_token_chars", "token_filters",
                                            "token_filter", "tokenize", "max_tokens_to_sample", "token_pruning_config", "prune_tokens",
@@ -188,6 +190,24 @@ static void splice_userinfo(struct splice *s, struct bytes text)
     }
 }
 
+// A target that was cut inside "http://user:secr": what follows the colon is no port unless a path comes behind it.
+static void splice_cut_userinfo(struct splice *s, struct bytes target)
+{
+    const uint8_t *from = memmem(target.at, target.size, "://", 3), *end = target.at + target.size;
+    if (!from || s->changed)
+        return;
+    from += 3;
+    const uint8_t *stop = from;
+    while (stop < end && *stop != '/' && *stop != '?' && *stop != '#')
+        stop++;
+    const uint8_t *colon = from < stop && *from != '[' ? memchr(from, ':', (size_t)(stop - from)) : NULL;
+    bool port = colon && stop < end;
+    for (const uint8_t *p = colon ? colon + 1 : stop; p < stop; p++)
+        port &= *p >= '0' && *p <= '9';
+    if (colon && !port)
+        splice_to(s, colon + 1, stop, marker_plain);
+}
+
 // name=value pairs of a query, wherever it stands.
 static void splice_query(struct splice *s, struct bytes query, bool bodies_too)
 {
@@ -233,6 +253,8 @@ struct bytes redact_target(struct arena *a, struct bytes target, const struct re
     const uint8_t *mark = target.size ? memchr(target.at, '?', target.size) : NULL;
     size_t path_size = mark ? (size_t)(mark - target.at) : target.size;
     splice_userinfo(&s, bytes_of(target.at, path_size));
+    if (target.size && target.at[0] != '/')
+        splice_cut_userinfo(&s, bytes_of(target.at, path_size));
     if (mark)
         splice_query(&s, bytes_from(target, path_size + 1), plan->request != REDACT_NONE);
     *changed = s.changed;
@@ -250,7 +272,8 @@ struct bytes redact_target(struct arena *a, struct bytes target, const struct re
 static bool key_of_api(struct bytes api, struct bytes key)
 {
     for (size_t i = 0; i < COUNT(secret_keys); i++) {
-        if (!glob_match(bytes_of_text(secret_keys[i].api), api))
+        // Of a call that nobody published anything may be secret that is so elsewhere.
+        if (api.size && !glob_match(bytes_of_text(secret_keys[i].api), api))
             continue;
         for (size_t k = 0; k < COUNT(secret_keys[i].keys) && secret_keys[i].keys[k]; k++)
             if (bytes_equal_text_nocase(key, secret_keys[i].keys[k]))
@@ -319,12 +342,29 @@ static bool names_a_thing(struct bytes key)
     return name_in(key, names, COUNT(names));
 }
 
+// {"op":"replace","path":"/password","value":...}
+static bool patches_a_secret(const struct redact_body *how, const struct json *j)
+{
+    const struct json *path = j->kind == JSON_KIND_OBJECT ? json_member(j, "path") : NULL;
+    if (!path || path->kind != JSON_KIND_STRING)
+        return false;
+    struct bytes name = path->text;
+    for (size_t i = name.size; i-- > 0;)
+        if (name.at[i] == '/') {
+            name = bytes_from(name, i + 1);
+            break;
+        }
+    return name.size && key_is_secret(how, name);
+}
+
 static void walk(struct splice *s, const struct redact_body *how, const struct json *j, bool inside)
 {
     if (j->kind == JSON_KIND_OBJECT || j->kind == JSON_KIND_ARRAY) {
+        bool patch = patches_a_secret(how, j);
         for (const struct json *child = j->first; child; child = child->next) {
             bool named = j->kind == JSON_KIND_OBJECT;
             bool secret = named && child->key.size ? key_is_secret(how, child->key) : inside;
+            secret |= patch && bytes_equal_text(child->key, "value");
             bool below = secret || (inside && !(named && names_a_thing(child->key)));
             if (below && is_scalar(child))
                 splice_value(s, child);
