@@ -19,7 +19,7 @@
 #include <sys/stat.h>
 #include <zstd.h>
 
-enum { TX_ROWS_MAX = 200000, TX_BODY_BYTES_MAX = 32 << 20, SPACE_CHECK_MS = 1000, ROTATE_WAIT_S = 60 };
+enum { TX_ROWS_MAX = 200000, TX_BODY_BYTES_MAX = 32 << 20, SPACE_CHECK_MS = 1000, SPACE_CHECK_BYTES = 1 << 20, ROTATE_WAIT_S = 60 };
 #define RETAIN_NS (60 * WHEN_NS_PER_S)
 #define IDS_SKIPPED UINT64_C(1000000000)
 
@@ -100,14 +100,26 @@ bool writer_ready(struct tape_writer *w, int64_t time_ns)
         return false;
     if (time_ns != WHEN_UNKNOWN && time_ns > w->now_ns)
         w->now_ns = time_ns;
+    if (!writer_rotate_if_wanted(w)) // before a row, never behind one: what is raised by an exchange stands in its segment
+        return false;
     if (w->rows_off || (!w->seg.open && !segment_begin(w, time_ns)))
         return false;
     if (w->seg.tx_rows >= TX_ROWS_MAX || w->seg.tx_body_bytes >= TX_BODY_BYTES_MAX)
         writer_commit(w, false);
+    if (w->unlooked_bytes >= SPACE_CHECK_BYTES)
+        segment_check_space(w); // a second is too long where bodies come in by the hundred megabytes
     if (w->failed || !w->seg.open || !begin_log(w))
         return false;
     writer_note_time(w, time_ns);
     return tell_unrecorded(w, time_ns);
+}
+
+bool writer_ready_behind(struct tape_writer *w, int64_t time_ns)
+{
+    if (w->failed || w->rows_off || !w->seg.open || !w->seg.log_tx)
+        return writer_ready(w, time_ns);
+    writer_note_time(w, time_ns);
+    return true;
 }
 
 // ---- commits --------------------------------------------------------------------------------------------------------
@@ -201,6 +213,7 @@ static bool rotate(struct tape_writer *w)
     w->seg.rotate = true;
     if (nummap_count(w->op_owners) && steady - w->seg.rotate_steady_ns < ROTATE_WAIT_S * WHEN_NS_PER_S)
         return true;
+    w->seg.rotate = false; // sealing writes, too
     if (!segment_seal(w))
         return false;
     w->retained_ns = WHEN_UNKNOWN; // look at once

@@ -133,6 +133,7 @@ static bool insert_block(struct tape_writer *w, const struct pack_job *job)
         return false;
     }
     w->seg.tx_body_bytes += job->data.size;
+    w->unlooked_bytes += job->data.size;
     return true;
 }
 
@@ -538,6 +539,9 @@ void body_stop(struct tape_writer *w, enum db_trouble trouble)
     lose_pending_parts(w);
     withdraw_places(w);
     empty_builders(w);
+    // What the file's write-ahead log holds of the disk is what the rows need now.
+    if (s->body && w->bodies_off == TROUBLE_FULL)
+        sqlite3_wal_checkpoint_v2(s->body, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
 }
 
 void body_forget_blocks(struct tape_writer *w)

@@ -9,6 +9,8 @@
 
 #include <limits.h>
 #include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 
 enum { RETRY_MS = 1000, RETRY_BODIES_MS = 5000 };
@@ -221,21 +223,33 @@ void segment_stop_rows(struct tape_writer *w, enum db_trouble trouble)
     segment_abandon(w);
 }
 
-// Free bytes above what is kept back for rows; UINT64_MAX when the file system does not tell.
+// Free bytes, less what the body file and its write-ahead log may still grow by without a new body (what is not committed
+// goes into the log, what is in the log goes into the file), and in *reserve what of them is kept back for rows; UINT64_MAX
+// when the file system does not tell.
 static uint64_t room(const struct tape_writer *w, uint64_t *reserve)
 {
     struct statvfs st;
+    struct stat wal = {0};
+    char path[PATH_MAX + 8];
     *reserve = 0;
+    if (w->seg.open && w->seg.body) {
+        catalog_path(w->catalog.dir, w->seg.name, true, path, PATH_MAX);
+        strcat(path, "-wal");
+        if (stat(path, &wal) != 0)
+            wal.st_size = 0;
+    }
     if (statvfs(w->catalog.dir, &st) != 0 || !st.f_blocks)
         return UINT64_MAX;
     uint64_t unit = st.f_frsize ? st.f_frsize : st.f_bsize, all = st.f_blocks * unit;
-    *reserve = all / 16 < RESERVE_BYTES_MAX ? all / 16 : RESERVE_BYTES_MAX;
-    return st.f_bavail * unit;
+    *reserve = all / 8 < RESERVE_BYTES_MAX ? all / 8 : RESERVE_BYTES_MAX;
+    uint64_t free_bytes = st.f_bavail * unit, owed = (uint64_t)wal.st_size + 2 * w->seg.tx_body_bytes;
+    return free_bytes > owed ? free_bytes - owed : 0;
 }
 
 void segment_check_space(struct tape_writer *w)
 {
     uint64_t reserve;
+    w->unlooked_bytes = 0;
     if (w->bodies_off || w->rows_off || !w->seg.open || room(w, &reserve) >= reserve)
         return;
     if (writer_commit(w, true) && w->seg.open) { // what is there is still stored

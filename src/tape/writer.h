@@ -108,6 +108,7 @@ struct tape_writer {
     enum trouble bodies_off, rows_off;
     int64_t off_from_ns, off_steady_ns;
     uint64_t lost_rows, lost_bodies, lost_body_bytes;
+    uint64_t unlooked_bytes;     // written to the body file since the disk's room was looked at
     uint32_t abandoned;          // segment to repair once the disk takes writes again
 
     struct dict names, words, ips, whos, shapes, lists, paths, tallies, calls;
@@ -143,6 +144,8 @@ struct tape_writer {
 // Ready to write a row: a segment is open, in a transaction. False: nothing can be stored now, or never
 // (w->failed); `return !w->failed` is right after it.
 bool writer_ready(struct tape_writer *w, int64_t time_ns);
+// The same for a row that must share the transaction and the segment of the row before it: commits and rotates nothing.
+bool writer_ready_behind(struct tape_writer *w, int64_t time_ns);
 // What a statement on the log gave. False: the row is not stored; rows are off, or w->failed.
 bool writer_stored(struct tape_writer *w, int code);
 bool writer_fail(struct tape_writer *w);            // memory is out: for good
