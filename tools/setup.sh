@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs what is missing: `build` (libraries and compiler), `check` (what the tests need on top), `node` (Java and Maven for real nodes).
+# Installs what is missing: `build` (libraries and compiler), or `check` (what the tests need on top, Java and Maven for real nodes included).
 # Debian 12 and 13. Root, or sudo. Does nothing, and asks for nothing, where everything is there.
 set -eu
 
@@ -9,12 +9,12 @@ apt_has() { apt-cache show "$1" >/dev/null 2>&1; }
 build="gcc make pkg-config libc6-dev libpcap-dev libsqlite3-dev libzstd-dev zlib1g-dev libxxhash-dev libcap-ng-dev libyaml-dev libpcre2-dev libcurl4-openssl-dev libssl-dev zstd"
 check="$build clang libcmocka-dev sqlite3 python3 tcpdump jq iproute2 procps bsdutils rsyslog rsyslog-openssl openssl"
 node="maven"
+clients="python3-pip python3-venv"
 
 case "${1:-build}" in
     build) want=$build ;;
-    check) want=$check ;;
-    node) want="$check $node" ;;
-    *) echo "usage: tools/setup.sh build|check|node" >&2; exit 2 ;;
+    check) want="$check $node $clients" ;;
+    *) echo "usage: tools/setup.sh build|check" >&2; exit 2 ;;
 esac
 
 missing() {
@@ -27,7 +27,7 @@ need=$(missing $want)
 # Debian 13 has a library of llhttp; Debian 12 ships its C source in node-llhttp.
 if [ -z "$(missing libllhttp-dev)" ] || [ -z "$(missing node-llhttp)" ]; then llhttp=""; fi
 case "${1:-build}" in
-    check|node)
+    check)
         # The sanitizers' runtime belongs to the version of clang that is (or will be) installed.
         if command -v clang >/dev/null 2>&1; then
             v=$(clang -dumpversion | cut -d. -f1)
@@ -35,7 +35,7 @@ case "${1:-build}" in
         fi
         ;;
 esac
-if [ "${1:-build}" = node ] && ! command -v java >/dev/null 2>&1; then need="$need java"; fi
+if [ "${1:-build}" = check ] && ! command -v java >/dev/null 2>&1; then need="$need java"; fi
 [ -z "$need$llhttp" ] && exit 0
 
 run=""

@@ -1,7 +1,7 @@
 # The targets around the build: setting up, demo, tests, fuzzing, benchmarks, installing.
 DESTDIR ?=
 
-.PHONY: setup setup-check demo check torture bench fuzz fuzz-build install uninstall man
+.PHONY: setup setup-check demo check torture drill bench fuzz fuzz-build install uninstall man
 
 #: demo      install what is missing, build, record a bundled capture of the accident and show it
 demo: setup
@@ -23,6 +23,10 @@ check: setup-check
 torture: all
 	$(Q)RUNS=$(or $(RUNS),500) tests/kill/run
 	$(Q)ESTAPE_TORTURE=1 tests/fault/run
+
+#: drill     random writers on real nodes, many seeds: SEEDS=100 NODES="os2 es7"
+drill: all setup-check
+	$(Q)SEEDS=$(or $(SEEDS),20) NODES="$(NODES)" tests/node/run
 
 #: bench     run every benchmark, write build/bench.tsv
 bench: all
