@@ -1,6 +1,6 @@
 // Joins rules and tape: what the alerter raises becomes alert rows, and what the tape holds becomes the alerter's memory.
 //
-// 1. An alert's row is written right behind the row of its exchange, before that was committed: both commit together.
+// 1. The alerts of an exchange are written right behind its row, and only then committed: all in one transaction.
 // 2. Memory is rebuilt at the first exchange, from the tape: the last ten minutes whole; before that, as far back as the
 //    longest correlation looks, the destructive calls alone. At most REBUILD_ROWS_MAX rows.
 // 3. The recorder's own troubles are told when they begin, not again while they last.
@@ -26,6 +26,7 @@ struct alarm {
     struct alerter *alerter;
     struct fault *fault;          // of the call under way
     bool ok, rebuilt;
+    bool raised;                  // by the call under way: to be committed and told
     bool lagging, troubled, silent;
     bool crashed, started;        // the recorder before this one ended without a word; this one was told
     int64_t clock_offset_ns;      // the tape's clock minus the steady one
@@ -46,7 +47,7 @@ static void on_alert(void *ctx, const struct alert *alert)
     };
     if (!tape_write_alert(a->tape, &row, a->fault))
         a->ok = false;
-    sender_wake(a->settings.sender);
+    a->raised = true;
 }
 
 static bool note_start_or_stop(void *ctx, const struct outbox_item *item)
@@ -179,13 +180,23 @@ static void begin(struct alarm *a, int64_t time_ns, struct fault *fault)
         a->last_ns = time_ns;
 }
 
+static bool end(struct alarm *a)
+{
+    if (!a->raised)
+        return a->ok;
+    a->raised = false;
+    a->ok = tape_write_alerts_end(a->tape, a->fault) && a->ok;
+    sender_wake(a->settings.sender);
+    return a->ok;
+}
+
 bool alarm_attempt(struct alarm *a, const struct exchange *x, struct fault *fault)
 {
     if (!a)
         return true;
     begin(a, x->time_ns, fault);
     alert_attempt(a->alerter, x);
-    return a->ok;
+    return end(a);
 }
 
 void alarm_ops(struct alarm *a, const struct op *ops, size_t count)
@@ -200,7 +211,7 @@ bool alarm_done(struct alarm *a, const struct exchange *x, struct fault *fault)
         return true;
     begin(a, x->time_ns, fault);
     alert_done(a->alerter, x);
-    return a->ok;
+    return end(a);
 }
 
 bool alarm_gap(struct alarm *a, const struct tape_gap *gap, struct fault *fault)
@@ -216,7 +227,7 @@ bool alarm_gap(struct alarm *a, const struct tape_gap *gap, struct fault *fault)
     snprintf(text, sizeof text, "the kernel dropped %llu packets before they could be read", (unsigned long long)gap->packets);
     a->loss_told_ns = gap->to_ns;
     alert_own(a->alerter, gap->to_ns, "kernel_loss", text);
-    return a->ok;
+    return end(a);
 }
 
 // ---- the recorder about itself ----------------------------------------------------------------------------------------
@@ -227,7 +238,7 @@ bool alarm_own(struct alarm *a, int64_t time_ns, const char *kind, const char *t
         return true;
     begin(a, WHEN_UNKNOWN, fault);
     alert_own(a->alerter, time_ns == WHEN_UNKNOWN ? clock_now_ns() : time_ns, kind, text);
-    return a->ok;
+    return end(a);
 }
 
 static void watch_clock(struct alarm *a, const struct alarm_moment *now)
@@ -272,7 +283,7 @@ bool alarm_tick(struct alarm *a, const struct alarm_moment *now, struct fault *f
         alert_own(a->alerter, now->time_ns, "disk", now->trouble);
     a->troubled = now->trouble != NULL;
     alert_tick(a->alerter, now->time_ns);
-    return a->ok;
+    return end(a);
 }
 
 bool alarm_heartbeat(struct alarm *a, int64_t time_ns, const struct tape_counters *c, struct fault *fault)
@@ -290,7 +301,7 @@ bool alarm_heartbeat(struct alarm *a, int64_t time_ns, const struct tape_counter
         alert_own(a->alerter, time_ns, "silence", text);
         a->silent = true;
     }
-    return a->ok;
+    return end(a);
 }
 
 bool alarm_finish(struct alarm *a, int64_t time_ns, struct fault *fault)
@@ -302,5 +313,5 @@ bool alarm_finish(struct alarm *a, int64_t time_ns, struct fault *fault)
     alert_finish(a->alerter);
     if (a->started)
         alert_own(a->alerter, time_ns, "stop", "it was asked to end, or its input ended");
-    return a->ok;
+    return end(a);
 }

@@ -51,7 +51,11 @@ bool tape_write_life(struct tape_writer *w, const struct incarnation *life, stru
 bool tape_write_gap(struct tape_writer *w, const struct tape_gap *gap, struct fault *f);
 bool tape_write_opaque(struct tape_writer *w, const struct conn *conn, enum opaque_kind kind, int64_t time_ns, struct fault *f);
 bool tape_write_conn(struct tape_writer *w, const struct conn *conn, int client_side, enum stream_end how, int64_t time_ns, struct fault *f);
-bool tape_write_alert(struct tape_writer *w, const struct tape_alert *alert, struct fault *f); // commits at once
+bool tape_write_alert(struct tape_writer *w, const struct tape_alert *alert, struct fault *f);
+// Commits what tape_write_alert wrote since: at once when live, for a file a few times a second. An alert stands in the
+// transaction of the exchange that was written before it, with whatever else that one raised, as long as nothing else is
+// written in between.
+bool tape_write_alerts_end(struct tape_writer *w, struct fault *f);
 bool tape_write_heartbeat(struct tape_writer *w, int64_t time_ns, const struct tape_counters *counters, struct fault *f);
 // Time passed: flush, rotation, retention. now_ns: wall clock when live, else the packets' time.
 bool tape_write_tick(struct tape_writer *w, int64_t now_ns, struct fault *f);

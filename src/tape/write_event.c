@@ -242,7 +242,7 @@ bool tape_write_conn(struct tape_writer *w, const struct conn *conn, int side, e
 
 bool tape_write_alert(struct tape_writer *w, const struct tape_alert *alert, struct fault *f)
 {
-    if (!writer_ready(w, alert->time_ns))
+    if (!writer_ready_behind(w, alert->time_ns))
         return writer_result(w, f);
     sqlite3_stmt *row = w->seg.log_stmt[LOG_ALERT];
     db_bind_word(row, 1, alert->id);
@@ -253,10 +253,16 @@ bool tape_write_alert(struct tape_writer *w, const struct tape_alert *alert, str
     db_bind_word(row, 6, alert->level);
     db_bind(row, 7, alert->outcome);
     db_bind_word(row, 8, alert->json);
-    // The sender sees it at once; the sync follows with the next flush. The alerts of a file can come by the hundred a second,
-    // and each commit packs the block of ops again: a few a second are enough there.
+    writer_stored(w, db_run(row));
+    return writer_result(w, f);
+}
+
+// The sender sees it at once; the sync follows with the next flush. The alerts of a file can come by the hundred a second,
+// and each commit packs the block of ops again: a few a second are enough there.
+bool tape_write_alerts_end(struct tape_writer *w, struct fault *f)
+{
     int64_t steady_ns = clock_steady_ns();
-    if (writer_stored(w, db_run(row)) && (w->settings.live || steady_ns - w->alert_steady_ns >= ALERT_COMMIT_MS * WHEN_NS_PER_MS)) {
+    if (w->settings.live || steady_ns - w->alert_steady_ns >= ALERT_COMMIT_MS * WHEN_NS_PER_MS) {
         w->alert_steady_ns = steady_ns;
         writer_commit(w, false);
     }

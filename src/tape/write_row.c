@@ -513,7 +513,6 @@ bool tape_write_exchange(struct tape_writer *w, const struct exchange *x, struct
         body_finish(w, x->id, BODY_RESPONSE, x->api);
     }
     nummap_drop(w->op_owners, x->id);
-    writer_rotate_if_wanted(w);
     return writer_result(w, f);
 }
 

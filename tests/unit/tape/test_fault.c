@@ -214,7 +214,7 @@ static bool record(const char *dir, struct fault *fault)
         struct tape_alert alert = {.exchange = id, .time_ns = time_ns, .id = bytes_of_text(name), .rule = bytes_of_text("r"),
                                    .title = bytes_of_text("t"), .level = bytes_of_text("high"), .json = bytes_of_text("{}")};
         if (ok && i % 6 == 3)
-            ok = tape_write_alert(w, &alert, fault);
+            ok = tape_write_alert(w, &alert, fault) && tape_write_alerts_end(w, fault);
         if (ok && i % 4 == 3) {
             ok = tape_write_flush(w, fault);
             // Rows that were on before the flush and are on after it are stored.

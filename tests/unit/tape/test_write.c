@@ -150,7 +150,7 @@ static void an_attempt_is_replaced_by_its_outcome(void **state)
     struct tape_alert alert = {.exchange = id, .time_ns = T0, .id = bytes_of_text("a1"), .rule = bytes_of_text("r"),
                                .title = bytes_of_text("t"), .level = bytes_of_text("high"), .json = bytes_of_text("{}")};
     assert_true(tape_write_alert(w, &alert, &fault));
-    // committed together, before anything else
+    assert_true(tape_write_alerts_end(w, &fault)); // committed together
     assert_string_equal(maker_sql(maker_file(dir, ".log.db", 0), "SELECT json_array((SELECT count(*) FROM alert),outcome) FROM audit"),
                         "[1,\"unknown\"]");
     x = maker_exchange(id, T0);
@@ -241,6 +241,62 @@ static void small_rows_stay_small(void **state)
     maker_clear(dir);
 }
 
+static void raise_two(struct tape_writer *w, uint64_t id)
+{
+    struct fault fault = {0};
+    for (int i = 0; i < 2; i++) {
+        struct tape_alert alert = {.exchange = id, .time_ns = T0, .id = bytes_of_text(i ? "a2" : "a1"), .rule = bytes_of_text("r"),
+                                   .level = bytes_of_text("high"), .json = bytes_of_text("{}")};
+        assert_true(tape_write_alert(w, &alert, &fault));
+    }
+}
+
+// At the very row where the transaction is full.
+static void alerts_commit_with_their_exchange_and_not_before_the_last(void **state)
+{
+    (void)state;
+    const char *dir = maker_dir("alerts-tx");
+    struct tape_writer *w = maker_open(dir, (struct tape_settings){.live = true});
+    struct fault fault = {0};
+    uint64_t id = 0;
+    for (int i = 0; i < 200000; i++) // as many as a transaction takes
+        id = maker_write(w, T0);
+    const char *log = maker_file(dir, ".log.db", 0);
+    raise_two(w, id);
+    assert_int_equal(maker_number(log, "SELECT count(*) FROM x"), 0);
+    assert_int_equal(maker_number(log, "SELECT count(*) FROM alert"), 0);
+    assert_true(tape_write_alerts_end(w, &fault));
+    assert_int_equal(maker_number(log, "SELECT count(*) FROM x"), 200000);
+    assert_int_equal(maker_number(log, "SELECT count(*) FROM alert"), 2);
+    maker_close(w);
+    maker_clear(dir);
+}
+
+static void alerts_stand_in_the_segment_of_their_exchange(void **state)
+{
+    (void)state;
+    const char *dir = maker_dir("alerts-segment");
+    struct tape_writer *w = maker_open(dir, (struct tape_settings){.segment_ns = WHEN_NS_PER_S});
+    struct fault fault = {0};
+    maker_write(w, T0);
+    uint64_t id = tape_write_next_id(w); // its ops stand in the way of rotation
+    struct op op = {.exchange = id, .kind = OP_INDEX, .result = OP_CREATED, .index = bytes_of_text("catalog"), .id = bytes_of_text("1"), .seq_no = 0, .version = 1};
+    assert_true(tape_write_ops(w, &op, 1, &fault));
+    assert_true(tape_write_tick(w, T0 + 5 * WHEN_NS_PER_S, &fault));
+    struct exchange x = maker_exchange(id, T0 + 5 * WHEN_NS_PER_S);
+    assert_true(tape_write_exchange(w, &x, &fault));
+    raise_two(w, id);
+    assert_true(tape_write_alerts_end(w, &fault));
+    maker_write(w, T0 + 6 * WHEN_NS_PER_S);
+    maker_close(w);
+    assert_int_equal(maker_file_count(dir, ".log.db"), 2);
+    int64_t joined = 0;
+    for (size_t i = 0; i < 2; i++)
+        joined += maker_number(maker_file(dir, ".log.db", i), "SELECT count(*) FROM alert JOIN x ON x.id=alert.x");
+    assert_int_equal(joined, 2);
+    maker_clear(dir);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -250,6 +306,7 @@ int main(void)
         cmocka_unit_test(a_later_format_is_refused),              cmocka_unit_test(an_attempt_is_replaced_by_its_outcome),
         cmocka_unit_test(rows_of_several_indices_keep_their_counts), cmocka_unit_test(a_late_outcome_shows_in_audit),
         cmocka_unit_test(time_rotates_segments_and_the_catalog_knows_them), cmocka_unit_test(small_rows_stay_small),
+        cmocka_unit_test(alerts_commit_with_their_exchange_and_not_before_the_last), cmocka_unit_test(alerts_stand_in_the_segment_of_their_exchange),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
