@@ -12,6 +12,7 @@ struct trace {
     struct buf out;
     const char *skip_key; // this key's value is skipped
     bool skip_arrays;
+    const char *leave_text; // behind this string its container is left
 };
 
 static enum json_do note(void *ctx, const struct json_token *t)
@@ -28,6 +29,8 @@ static enum json_do note(void *ctx, const struct json_token *t)
         return JSON_SKIP;
     if (t->event == JSON_ARRAY && tr->skip_arrays)
         return JSON_SKIP;
+    if (t->event == JSON_STRING && tr->leave_text && bytes_equal_text(t->text, tr->leave_text))
+        return JSON_LEAVE;
     return JSON_GO;
 }
 
@@ -47,6 +50,57 @@ static bool scan(struct trace *tr, const char *text, size_t size, size_t step, s
     ok = json_end(s) && ok;
     json_close(s);
     return ok;
+}
+
+// Pieces shorter than a block are skipped byte by byte, longer ones by blocks: both must pass over the same.
+static void long_skips_are_the_same_however_the_input_is_cut(void **state)
+{
+    static const char *const bits[] = {"\"", "\\\"", "\\\\", "{", "}", "[", "]", "a", "bcd efg", "/", ",", ":", "\\\\\\\"", "\xc3\xa4", "\\u00e4"};
+    uint64_t seed = 7;
+    (void)state;
+    for (int round = 0; round < 400; round++) {
+        struct buf text = {0};
+        struct trace bytewise = {.skip_arrays = true, .leave_text = "x"}, blockwise = bytewise;
+        buf_add_text(&text, round % 2 ? "{\"i\":\"x\",\"d\":[" : "{\"d\":[");
+        unsigned depth = 0;
+        bool inside = false;
+        for (int i = 0; i < 120; i++) {
+            seed = seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+            const char *bit = bits[(seed >> 33) % (sizeof bits / sizeof *bits)];
+            if (!inside && (bit[0] == '\\' || bit[0] == '/' || (depth == 0 && (bit[0] == '}' || bit[0] == ']'))))
+                continue; // nothing but brackets and strings is understood out there
+            inside ^= bit[0] == '"';
+            depth += !inside && (bit[0] == '{' || bit[0] == '[') ? 1u : 0;
+            depth -= !inside && (bit[0] == '}' || bit[0] == ']') ? 1u : 0;
+            buf_add_text(&text, bit);
+        }
+        buf_add_text(&text, inside ? "\"" : "");
+        for (; depth; depth--)
+            buf_add_text(&text, "}");
+        buf_add_text(&text, "],\"e\":1} [] /* { */ 2 ");
+        assert_true(scan(&bytewise, (const char *)text.at, text.size, 1, 100));
+        for (size_t step = 60; step <= text.size; step += 1 + step / 16) {
+            assert_true(scan(&blockwise, (const char *)text.at, text.size, step, 100));
+            assert_string_equal(buf_text(&blockwise.out), buf_text(&bytewise.out));
+        }
+        assert_true(strstr(buf_text(&bytewise.out), "n1@1") != NULL || round % 2);
+        buf_fini(&bytewise.out);
+        buf_fini(&blockwise.out);
+        buf_fini(&text);
+    }
+}
+
+static void a_container_is_left_behind_a_string(void **state)
+{
+    struct trace tr = {.leave_text = "x"};
+    const char *text = "[{\"a\":\"x\",\"b\":{\"c\":[1,\"}\"]}},{\"a\":\"y\"},[\"x\"],\"x\",3]";
+    (void)state;
+    for (size_t step = 1; step <= strlen(text); step++) {
+        assert_true(scan(&tr, text, strlen(text), step, 100));
+        assert_string_equal(buf_text(&tr.out), "[@0:0-1 {@1:1-2 ka@2:2-5 sx@2:6-9 }@1:27-28 {@1:29-30 ka@2:30-33 sy@2:34-37 }@1:37-38 [@1:39-40 sx@2:40-43 "
+                                               "]@1:43-44 sx@1:45-48 ]@0:50-51 .@0:51-51 ");
+    }
+    buf_fini(&tr.out);
 }
 
 static void check(const char *text, const char *expected, const char *skip_key, bool skip_arrays)
@@ -249,6 +303,8 @@ int main(void)
         cmocka_unit_test(equality_is_of_values),
         cmocka_unit_test(large_objects_are_equal_by_members_too),
         cmocka_unit_test(written_json_is_valid_utf8),
+        cmocka_unit_test(long_skips_are_the_same_however_the_input_is_cut),
+        cmocka_unit_test(a_container_is_left_behind_a_string),
         cmocka_unit_test(memory_that_runs_out_never_crashes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
