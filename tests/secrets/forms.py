@@ -124,4 +124,15 @@ FORMS = [
     form("PUT", "/_security/user/bob", '\xbfhpasswordx\x1bMARK\xff', '\xbfhpasswordx\x1bMARK\xff', 400, headers={"Content-Type": "application/cbor"}, answer_headers={"Content-Type": "application/cbor"}),
     form("PUT", "/_snapshot/s3", '{"type":"s3","settings":{"secret_key":"MARK"}}{"trailing":"MARK"}'),
     form("PUT", "/_security/user/bob", '{"password":"MARK","password":"MARK","a":' + '[' * 600, ECHO, 400),
+    # spellings of paths and names that must not lead round
+    form("PUT", "/_security/user/bob/", '{"p\\u0061ssword":"MARK"}'),
+    form("PUT", "//_security/user/bob", '{"password":"MARK"}', ECHO, 400),
+    form("PUT", "/_Security/user/bob", '{"password":"MARK"}', ECHO, 400),
+    form("PUT", "/%5Fsecurity/user/bob", '{"password":"MARK"}', ECHO, 400),
+    form("PUT", "/_security/user%2Fbob", '{"password":"MARK"}', ECHO, 405),
+    form("GET", "/c/_search?pass%77ord=MARK&a=1", "", HITS),
+    form("POST", "/_security/oauth2/token", '{"grant_type":"password","username":"u","PASSWORD":"MARK"}', ECHO, 400),
+    form("PUT", "/.secu%72ity/_doc/1", '{"a":"MARK"}', '{"_index":".security-7","_id":"1","_version":1,"result":"created","_seq_no":0,"_primary_term":1}', 201),
+    form("PUT", "/c,.security/_settings", '{"index":{"x":{"password":"MARK"}}}', ECHO, 400),
+    form("PUT", "/_cluster/settings", '{"persistent":{"xpack.http.proxy.password":"MARK"}}', headers={"Content-Encoding": "br"}),
 ]

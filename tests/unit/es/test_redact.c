@@ -139,6 +139,14 @@ static const struct form forms[] = {
     // broken ones: dropped whole
     {"PUT", "/_security/user/bob", "password: MARK", "{}", 400},
     {"POST", "/_security/oauth2/token", "grant_type=password&password=MARK", "oops MARK", 500},
+    // members that are secret by what the call is, or by what a patch points at
+    {"POST", "/_security/oauth2/token", "{\"grant_type\":\"_kerberos\",\"kerberos_ticket\":\"MARK\"}", "{}", 200},
+    {"PATCH", "/_plugins/_security/api/internalusers/bob", "[{\"op\":\"replace\",\"path\":\"/password\",\"value\":\"MARK\"}]", "{}", 200},
+    {"POST", "/_fleet/secret", "{\"value\":\"MARK\"}", "{}", 200},
+    {"PUT", "/_plugins/_security/api/securityconfig/config", "{\"dynamic\":{\"authc\":{\"j\":{\"config\":{\"signing_key\":\"MARK\"}}}}}", "{}", 200},
+    {"GET", "/c/_search", NULL, "{\"error\":{\"type\":\"security_exception\",\"reason\":\"no such token MARK\"},\"status\":401}", 401},
+    {"GET", "http://user:MARK", NULL, "{}", 200},
+    {"POST", "/_plugins/_alerting/destinations", "{\"slack\":{\"url\":\"https://hooks/MARK\"}}", "{}", 200},
     // unknown calls
     {"POST", "/_plugins/_brand_new/thing", "{\"client_secret\":\"MARK\"}", "{\"secret\":\"MARK\"}", 200},
 };
