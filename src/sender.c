@@ -4,7 +4,8 @@
 //
 // 1. A worker finishes one alert before it looks at the next: order per sink.
 // 2. Nothing is finished before the sink accepted it: killed at any instant, a worker repeats at most its last alert.
-// 3. A worker outlives its supervisor, and ends with the recorder: the recorder holds the writing end of the life line.
+// 3. Workers end with their supervisor, and the recorder starts a supervisor that died again: delivery never stays dead while
+//    recording goes on. With the recorder all end: it holds the writing end of the life line.
 #include "sender.h"
 
 #include "base/clock.h"
@@ -21,6 +22,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <time.h>
 #include <sys/random.h>
 #include <sys/stat.h>
@@ -29,6 +31,7 @@
 #include <unistd.h>
 
 enum { LOOK_MS = 500, RESTART_MS = 500, NOTICE_SIZE = 400, READY_S = 10 };
+#define SUPERVISOR_NS WHEN_NS_PER_S      // between two tries to start the supervisor again
 #define DOWN_NS (600 * WHEN_NS_PER_S) // failing for so long is told
 
 struct shared {                  // between the recorder and all of its senders
@@ -43,7 +46,7 @@ struct sender {
     pid_t supervisor;
     char pending[2 * NOTICE_SIZE];
     size_t pending_size;
-    bool gone_told;
+    int64_t started_steady_ns;   // when the supervisor was last tried
 };
 
 static void sleep_on(struct shared *shared, uint32_t seen, int ms)
@@ -243,11 +246,13 @@ static void work(struct worker *w)
 
 static pid_t start_worker(struct worker *w)
 {
-    pid_t pid = fork();
+    pid_t supervisor = getpid(), pid = fork();
     if (pid != 0)
         return pid;
     signal(SIGPIPE, SIG_IGN);
-    work(w);
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() == supervisor) // it may have died before we asked to die with it
+        work(w);
     _exit(0);
 }
 
@@ -285,6 +290,17 @@ static void supervise(struct worker *workers, pid_t *pids, size_t count)
     }
 }
 
+// What the recorder has open (devices, the tape and its lock) is none of ours: a recorder that ended must not live on in here.
+static void keep_only(int a, int b)
+{
+    unsigned low = (unsigned)(a < b ? a : b), high = (unsigned)(a < b ? b : a);
+    if (low > 3)
+        close_range(3, low - 1, 0);
+    if (high > low + 1)
+        close_range(low + 1, high - 1, 0);
+    close_range(high + 1, ~0u, 0);
+}
+
 static void run_supervisor(struct sender *s)
 {
     size_t count = s->settings.sink_count;
@@ -297,8 +313,7 @@ static void run_supervisor(struct sender *s)
     signal(SIGHUP, SIG_IGN);
     signal(SIGUSR1, SIG_IGN);
     signal(SIGPIPE, SIG_IGN);
-    close(s->life[1]);
-    close(s->notices[0]);
+    keep_only(s->life[0], s->notices[1]);
     bool ok = workers && pids && (!s->settings.become || s->settings.become(s->settings.ctx, &fault));
     for (size_t i = 0; ok && i < count; i++)
         workers[i] = (struct worker){.settings = &s->settings.sinks[i], .dir = s->settings.dir, .shared = s->shared, .life = s->life[0], .notices = s->notices[1]};
@@ -358,6 +373,15 @@ static void free_sender(struct sender *s)
     mem_free(s);
 }
 
+static bool start_supervisor(struct sender *s)
+{
+    s->started_steady_ns = clock_steady_ns();
+    s->supervisor = fork();
+    if (s->supervisor == 0)
+        run_supervisor(s);
+    return s->supervisor > 0;
+}
+
 struct sender *sender_start(const struct sender_settings *settings, struct fault *fault)
 {
     struct sender *s = mem_zero(1, sizeof *s);
@@ -371,17 +395,11 @@ struct sender *sender_start(const struct sender_settings *settings, struct fault
     if (s->shared == MAP_FAILED)
         s->shared = NULL;
     bool ok = s->shared && pipe2(s->life, O_CLOEXEC) == 0 && pipe2(s->notices, O_CLOEXEC) == 0;
-    s->supervisor = ok ? fork() : -1;
-    if (s->supervisor == 0)
-        run_supervisor(s);
-    if (s->supervisor < 0) {
+    if (!ok || !start_supervisor(s)) {
         fault_errno(fault, errno, "cannot start the delivery process");
         free_sender(s);
         return NULL;
     }
-    close(s->life[0]);
-    close(s->notices[1]);
-    s->life[0] = s->notices[1] = -1;
     fcntl(s->notices[0], F_SETFL, O_NONBLOCK);
     if (await_ready(s, fault))
         return s;
@@ -389,17 +407,31 @@ struct sender *sender_start(const struct sender_settings *settings, struct fault
     return NULL;
 }
 
+// A supervisor that ended is started again; its end is told, and what comes of the new one only if that is bad.
+static bool look_after_supervisor(struct sender *s, char *text, size_t room)
+{
+    bool died = s->supervisor > 0 && waitpid(s->supervisor, NULL, WNOHANG) == s->supervisor;
+    if (died)
+        s->supervisor = -1;
+    if (s->supervisor <= 0 && clock_steady_ns() - s->started_steady_ns >= SUPERVISOR_NS)
+        start_supervisor(s);
+    if (died)
+        snprintf(text, room, "the supervisor of the delivery processes was killed: it is started again, nothing is lost");
+    return died;
+}
+
 bool sender_notice(struct sender *s, char *text, size_t room)
 {
     if (!s)
         return false;
-    if (take_line(s, text, room))
+    while (take_line(s, text, room)) {
+        if (strncmp(text, "ready ", 6) == 0)
+            continue;
+        if (strncmp(text, "fault ", 6) == 0)
+            memmove(text, text + 6, strlen(text + 6) + 1);
         return true;
-    if (s->gone_told || waitpid(s->supervisor, NULL, WNOHANG) != s->supervisor)
-        return false;
-    s->gone_told = true;
-    snprintf(text, room, "the supervisor of the delivery processes is gone: a sink that dies from now on stays dead until the recorder starts again");
-    return true;
+    }
+    return look_after_supervisor(s, text, room);
 }
 
 void sender_stop(struct sender *s, int64_t grace_ns)
@@ -411,14 +443,16 @@ void sender_stop(struct sender *s, int64_t grace_ns)
     sender_wake(s);
     close(s->life[1]);
     s->life[1] = -1;
-    bool gone = s->gone_told;
+    bool gone = s->supervisor <= 0;
+    pid_t group = s->supervisor;
     while (!gone && clock_steady_ns() < until_ns) {
         gone = waitpid(s->supervisor, NULL, WNOHANG) == s->supervisor;
         struct timespec pause = {0, 5 * 1000000};
         if (!gone)
             nanosleep(&pause, NULL);
     }
-    kill(-s->supervisor, SIGKILL); // its group: workers in the middle of a call, too
+    if (group > 0)
+        kill(-group, SIGKILL); // its group: workers in the middle of a call, too
     if (!gone)
         waitpid(s->supervisor, NULL, 0);
     free_sender(s);

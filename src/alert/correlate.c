@@ -4,13 +4,15 @@
 // 2. A correlation with lower bounds alone is judged at every match; one with another bound when its window, begun by its
 //    first match, is over.
 // 3. After firing a group stays silent for one timespan; what happens meanwhile still counts.
-// 4. Of an ordered correlation a step is kept only once the step before it was seen.
+// 4. Of an ordered correlation a step is kept in its group only once the step before it was seen. One that came first waits
+//    in a ring of the correlation: exchanges are told when their requests end, not in the order in which they began.
 // 5. All groups together stay under the bound: the group touched longest ago goes first, and is counted.
 #include "correlate.h"
 
 #include <stdlib.h>
 
-enum { HITS_MAX = 10000, ORDERED_HITS_MAX = 512, COMBINATIONS_MAX = 64, GROUP_KEY_MAX = 1024, VALUE_SIZE_MAX = 128, CHAIN_MAX = 16, CHAIN_DEPTH_MAX = 4 };
+enum { HITS_MAX = 10000, ORDERED_HITS_MAX = 512, COMBINATIONS_MAX = 64, GROUP_KEY_MAX = 1024, VALUE_SIZE_MAX = 128, CHAIN_MAX = 16, CHAIN_DEPTH_MAX = 4,
+       EARLY_MAX = 256 };
 
 struct hit {
     int64_t time_ns;
@@ -35,6 +37,19 @@ struct group {
     size_t bytes;
 };
 
+// A later step whose earlier one was not seen: it may still be told.
+struct early {
+    uint64_t key;               // hash of the group's; 0: taken
+    int64_t time_ns;
+    uint64_t exchange;
+    uint32_t which;
+};
+
+struct early_ring {
+    size_t next, count;         // the oldest is overwritten
+    struct early at[EARLY_MAX];
+};
+
 struct correlator {
     struct rules *rules;
     fired_fn *fn;
@@ -48,6 +63,7 @@ struct correlator {
     struct rule *chain[CHAIN_MAX]; // fired, and counted by other correlations
     size_t chain_count;
     unsigned depth;
+    struct early_ring **early;  // by rule number, made when needed
 };
 
 struct correlator *correlator_open(struct rules *rules, size_t state_bytes_max, fired_fn *fn, void *ctx)
@@ -57,8 +73,11 @@ struct correlator *correlator_open(struct rules *rules, size_t state_bytes_max, 
         return NULL;
     *c = (struct correlator){.rules = rules, .fn = fn, .ctx = ctx, .bytes_max = state_bytes_max, .now_ns = WHEN_UNKNOWN};
     c->groups = mem_zero(rules->all.count + 1, sizeof *c->groups);
-    if (c->groups)
+    c->early = mem_zero(rules->all.count + 1, sizeof *c->early);
+    if (c->groups && c->early)
         return c;
+    mem_free(c->groups);
+    mem_free(c->early);
     mem_free(c);
     return NULL;
 }
@@ -111,13 +130,16 @@ void correlator_close(struct correlator *c)
         return;
     while (c->oldest)
         drop_group(c, c->oldest);
-    for (size_t i = 0; i < c->rules->all.count; i++)
+    for (size_t i = 0; i < c->rules->all.count; i++) {
         if (c->groups[i])
             map_close(c->groups[i]);
+        mem_free(c->early[i]);
+    }
     for (size_t i = 0; i < GROUP_KEYS_MAX; i++)
         values_fini(&c->keys[i]);
     values_fini(&c->values);
     mem_free(c->groups);
+    mem_free(c->early);
     mem_free(c);
 }
 
@@ -352,8 +374,8 @@ static bool needs_value(const struct correlation *k)
     return k->type == CORRELATE_VALUE_COUNT || k->type == CORRELATE_VALUE_SUM;
 }
 
-// A later step without the one before it can complete nothing, and may be any call at all: it is not kept.
-static bool is_idle_step(struct correlator *c, const struct feed *feed, struct bytes key)
+// A later step without the one before it may be any call at all: it makes no group.
+static bool is_early_step(struct correlator *c, const struct feed *feed, struct bytes key)
 {
     const struct correlation *k = feed->correlation->correlation;
     if (k->type != CORRELATE_TEMPORAL_ORDERED || !feed->which)
@@ -361,6 +383,43 @@ static bool is_idle_step(struct correlator *c, const struct feed *feed, struct b
     struct map *groups = c->groups[feed->correlation->number];
     union map_value *v = groups ? map_find(groups, key) : NULL;
     return !v || !((struct group *)v->ptr)->by_rule[feed->which - 1];
+}
+
+static uint64_t early_key(struct bytes key)
+{
+    return map_hash(key, 21) | 1;
+}
+
+static void keep_early(struct correlator *c, const struct feed *feed, struct bytes key, const struct event *e)
+{
+    struct early_ring **ring = &c->early[feed->correlation->number];
+    if (!*ring)
+        *ring = mem_zero(1, sizeof **ring);
+    if (!*ring)
+        return;
+    (*ring)->at[(*ring)->next] = (struct early){early_key(key), e->x->time_ns, e->x->id, (uint32_t)feed->which};
+    (*ring)->next = ((*ring)->next + 1) % EARLY_MAX;
+    (*ring)->count += (*ring)->count < EARLY_MAX;
+}
+
+// Step `which` has come: the steps behind it that were told before it, and happened after it, are taken into the group.
+static void take_early(struct correlator *c, struct group *g, uint32_t which, int64_t time_ns)
+{
+    const struct correlation *k = g->rule->correlation;
+    struct early_ring *ring = c->early[g->rule->number];
+    uint64_t key = early_key(g->key);
+    for (uint32_t step = which + 1; ring && step < k->rule_count; step++) {
+        for (size_t i = 0; i < ring->count; i++) {
+            struct early *early = &ring->at[i];
+            bool in_time = early->time_ns >= time_ns && early->time_ns - time_ns <= k->timespan_ns;
+            if (early->key != key || early->which != step || !in_time)
+                continue;
+            early->key = 0;
+            add_hit(c, g, (struct hit){.time_ns = early->time_ns, .exchange = early->exchange, .which = step});
+        }
+        if (!g->by_rule[step])
+            break;
+    }
 }
 
 static void add_to_group(struct correlator *c, const struct feed *feed, struct bytes key, struct event *e)
@@ -379,6 +438,8 @@ static void add_to_group(struct correlator *c, const struct feed *feed, struct b
     }
     if (!needs_value(k) && !add_hit(c, g, hit))
         return;
+    if (k->type == CORRELATE_TEMPORAL_ORDERED && hit.which + 1 < k->rule_count)
+        take_early(c, g, hit.which, hit.time_ns);
     for (size_t i = 0; needs_value(k) && i < c->values.count; i++) {
         const struct value *v = &c->values.at[i];
         struct hit one = hit;
@@ -398,7 +459,7 @@ static void add_to_group(struct correlator *c, const struct feed *feed, struct b
     double number;
     if (k->at_end || !g->count || (g->quiet_until_ns != WHEN_UNKNOWN && hit.time_ns <= g->quiet_until_ns) || !judge(g, &number))
         return;
-    fire(c, g, number, true);
+    fire(c, g, number, g->hits[g->begin + g->count - 1].exchange == e->x->id);
     if (feed->correlation->feed_count && c->chain_count < CHAIN_MAX)
         c->chain[c->chain_count++] = feed->correlation;
 }
@@ -433,7 +494,9 @@ static void each_group(struct correlator *c, const struct feed *feed, struct eve
                 memcpy(key + size, text.at, part);
             size += part;
         }
-        if (!is_idle_step(c, feed, bytes_of(key, size)))
+        if (is_early_step(c, feed, bytes_of(key, size)))
+            keep_early(c, feed, bytes_of(key, size), e);
+        else
             add_to_group(c, feed, bytes_of(key, size), e);
     }
 }
@@ -452,9 +515,7 @@ void correlator_feed_one(struct correlator *c, const struct feed *feed, struct e
 {
     if (e->x->time_ns > c->now_ns)
         c->now_ns = e->x->time_ns;
-    const struct map *groups = c->groups[feed->correlation->number];
-    bool idle = feed->correlation->correlation->type == CORRELATE_TEMPORAL_ORDERED && feed->which && (!groups || !map_count(groups));
-    if (!idle && correlator_wants(c, feed, e))
+    if (correlator_wants(c, feed, e))
         each_group(c, feed, e);
     // Chained ones only now: they use the same scratch.
     while (c->chain_count && c->depth < CHAIN_DEPTH_MAX) {

@@ -190,6 +190,11 @@ static void report(void *ctx, const struct recorder_stats *s, bool final)
 
 enum { PORTS_MAX = 64 };
 
+struct becoming { // what a delivery process needs to give its privileges up, whenever it starts
+    const struct record_settings *s;
+    const struct made *m;
+};
+
 struct made {
     struct recorder_settings settings;
     struct capture_source *sources;
@@ -200,6 +205,7 @@ struct made {
     char dir[4096];
     struct rules *rules;
     struct alert_sinks sinks;
+    struct becoming becoming;
 };
 
 static bool parse_ports(struct made *m, const struct record_settings *s, bool live, struct fault *fault)
@@ -336,11 +342,6 @@ static bool become_ordinary(const struct record_settings *s, const struct made *
 
 #define SENDER_GRACE_NS (10 * WHEN_NS_PER_S)
 
-struct becoming {
-    const struct record_settings *s;
-    const struct made *m;
-};
-
 static bool become_sender(void *ctx, struct fault *fault)
 {
     const struct becoming *b = ctx;
@@ -350,7 +351,6 @@ static bool become_sender(void *ctx, struct fault *fault)
 
 static bool start_alerts(const struct record_settings *s, struct made *m, struct fault *fault)
 {
-    struct becoming becoming = {s, m};
     size_t refused = 0;
     m->rules = alerts_load_rules(&(struct rules_wanted){.paths = s->rules, .off = s->rules_off}, &refused, fault);
     if ((!m->rules && fault->kind) || !alerts_load_sinks(&s->sinks, &m->sinks, fault))
@@ -358,7 +358,8 @@ static bool start_alerts(const struct record_settings *s, struct made *m, struct
     m->settings.rules = m->rules;
     if (!m->rules || !m->sinks.count)
         return true;
-    struct sender_settings sender = {.dir = m->dir, .sinks = m->sinks.at, .sink_count = m->sinks.count, .become = become_sender, .ctx = &becoming};
+    m->becoming = (struct becoming){s, m};
+    struct sender_settings sender = {.dir = m->dir, .sinks = m->sinks.at, .sink_count = m->sinks.count, .become = become_sender, .ctx = &m->becoming};
     struct fault why = {0};
     m->settings.sender = sender_start(&sender, &why);
     if (!m->settings.sender)

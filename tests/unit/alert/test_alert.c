@@ -129,6 +129,18 @@ static void temporal_ordered_wants_the_order(void **state)
     assert_int_equal(feed_count(f, "both"), 1);
 }
 
+static void a_later_step_that_is_told_first_still_counts(void **state)
+{
+    (void)state;
+    feed_open(f, ORDERED("temporal_ordered"));
+    feed_json(f, "[{\"verb\":\"DELETE\",\"run_as\":\"a\",\"at\":2},{\"verb\":\"PUT\",\"principal\":\"b\",\"at\":1}]"); // of other groups
+    assert_int_equal(feed_count(f, "both"), 0);
+    feed_json(f, "{\"verb\":\"PUT\",\"principal\":\"a\",\"at\":1}"); // a large body: told when it ended
+    assert_int_equal(feed_count(f, "both"), 1);
+    feed_json(f, "[{\"verb\":\"DELETE\",\"run_as\":\"c\",\"at\":3},{\"verb\":\"PUT\",\"principal\":\"c\",\"at\":4}]"); // in the wrong order
+    assert_int_equal(feed_count(f, "both"), 1);
+}
+
 static void repeats_are_grouped_into_a_summary(void **state)
 {
     (void)state;
@@ -324,7 +336,7 @@ int main(void)
         T(attempt_and_outcome_share_one_id), T(outcome_is_told_even_when_the_rule_no_longer_matches), T(window_slides_and_is_not_cut_at_full_minutes),
         T(window_forgets_what_is_older_than_its_time), T(groups_are_counted_apart), T(matches_out_of_order_count_in_their_time),
         T(an_exchange_counts_once_although_it_is_seen_twice), T(upper_bound_is_judged_when_the_window_is_over),
-        T(temporal_takes_any_order_and_follows_aliases), T(temporal_ordered_wants_the_order), T(repeats_are_grouped_into_a_summary),
+        T(temporal_takes_any_order_and_follows_aliases), T(temporal_ordered_wants_the_order), T(a_later_step_that_is_told_first_still_counts), T(repeats_are_grouped_into_a_summary),
         T(critical_alerts_are_never_grouped), T(repeats_that_wait_at_the_end_are_told), T(rebuilt_memory_counts_and_tells_nothing),
         T(own_alerts_of_a_capture_are_never_above_low), T(own_alerts_of_a_device_have_their_level), T(state_is_bounded_and_overflow_is_told),
         T(hostile_regular_expression_cannot_stall), T(control_characters_of_the_wire_do_not_reach_the_text), T(index_takes_writes_for_ten_minutes),
