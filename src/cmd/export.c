@@ -65,12 +65,22 @@ static void one_line(struct buf *b, struct bytes body)
     buf_add_byte(b, '\n');
 }
 
+// Only where it tells documents apart: newer versions refuse it.
+static void put_type(struct buf *b, const struct exporting *e, const struct plan_doc *doc)
+{
+    if (!plan_slot(e->plan, doc->slot)->several_types || !doc->type.size)
+        return;
+    buf_add_text(b, ",\"_type\":");
+    json_write_text(b, doc->type);
+}
+
 static bool put_action(struct exporting *e, const struct plan_doc *doc, const struct fold_action *a)
 {
     static const char *const verbs[] = {"delete", "index", "update"};
     struct buf b = {0};
     buf_format(&b, "{\"%s\":{\"_index\":", verbs[a->kind]);
     json_write_text(&b, bytes_of_text(plan_slot(e->plan, doc->slot)->to));
+    put_type(&b, e, doc);
     buf_add_text(&b, ",\"_id\":");
     json_write_text(&b, doc->id);
     if (doc->routing.size) {
@@ -95,6 +105,7 @@ static bool put_document(struct exporting *e, const struct plan_doc *doc, const 
     struct buf b = {0};
     buf_add_text(&b, "{\"_index\":");
     json_write_text(&b, bytes_of_text(plan_slot(e->plan, doc->slot)->to));
+    put_type(&b, e, doc);
     buf_add_text(&b, ",\"_id\":");
     json_write_text(&b, doc->id);
     if (doc->routing.size) {

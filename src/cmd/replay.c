@@ -86,6 +86,12 @@ static bool right_place(const struct replay_settings *s, struct replay_run *r, s
             r->refused = true;
             return fault_user(fault, "%s is the index that was recorded, not a restored copy: name the copy with --map %s=COPY, or say --in-place", slot->to, slot->from);
         }
+        if (slot->type_clashes && r->about.typeless) {
+            r->refused = true;
+            return fault_user(fault, "%llu ids of %s stand under several types, and %s %s has no types: one document would overwrite another; replay onto a version before 7, "
+                              "or take the documents out with estape export --docs and give them ids of their own",
+                              (unsigned long long)slot->type_clashes, slot->from, r->about.opensearch ? "OpenSearch" : "Elasticsearch", r->about.version);
+        }
     }
     return true;
 }

@@ -13,6 +13,10 @@ static const char *const verdict_words[CHECK_VERDICTS] = {"proven", "explained",
 static const char *const note_words[PLAN_NOTES] = {"unknown", "judged", "casualty", "collision", "truncated", "gap", "life", "told"};
 
 enum { NOTES_SHOWN = 20 };
+static const uint8_t notes_shown[PLAN_NOTES] = { // examples where nobody has to decide on each, more where they refuse
+    [PLAN_NOTE_UNKNOWN] = NOTES_SHOWN, [PLAN_NOTE_JUDGED] = 3, [PLAN_NOTE_CASUALTY] = 3, [PLAN_NOTE_COLLISION] = 3,
+    [PLAN_NOTE_TRUNCATED] = NOTES_SHOWN, [PLAN_NOTE_GAP] = NOTES_SHOWN, [PLAN_NOTE_LIFE] = NOTES_SHOWN, [PLAN_NOTE_TOLD] = NOTES_SHOWN,
+};
 
 static void exchange_text(struct buf *b, struct tape *t, size_t tape, uint64_t id)
 {
@@ -100,12 +104,12 @@ void replay_print_plan(struct out *o, const struct plan *p, struct tape *t, bool
     size_t shown[PLAN_NOTES] = {0};
     for (size_t i = 0; i < plan_note_count(p); i++) {
         const struct plan_note *n = plan_note(p, i);
-        if (shown[n->kind]++ < NOTES_SHOWN)
+        if (shown[n->kind]++ < notes_shown[n->kind])
             print_note(o, n, t);
     }
     for (int k = 0; k < PLAN_NOTES; k++)
-        if (plan_note_total(p, (enum plan_note_kind)k) > NOTES_SHOWN)
-            buf_format(&o->text, "  %s: %llu in all, %d shown; --json lists more\n", note_words[k], (unsigned long long)plan_note_total(p, (enum plan_note_kind)k), NOTES_SHOWN);
+        if (plan_note_total(p, (enum plan_note_kind)k) > notes_shown[k])
+            buf_format(&o->text, "  %s: %llu in all, %d shown; --json lists more\n", note_words[k], (unsigned long long)plan_note_total(p, (enum plan_note_kind)k), notes_shown[k]);
     replay_print_check(o, plan_check(p), p, false);
     const char *refusal = plan_refusal(p);
     if (refusal) {

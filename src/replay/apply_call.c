@@ -59,6 +59,24 @@ static bool create_index(struct apply *ap, const struct preflight_index *p, cons
     return ok;
 }
 
+// The type that a recorded mapping call names: /INDEX/_mapping/TYPE, or /INDEX/TYPE/_mapping as version 5 also takes it.
+static struct bytes mapping_type(const char *path)
+{
+    struct bytes parts[4] = {{0}};
+    size_t count = 0;
+    for (const char *at = path; *at && *at != '?' && count < 4;) {
+        at += *at == '/';
+        size_t n = strcspn(at, "/?");
+        if (n)
+            parts[count++] = bytes_of(at, n);
+        at += n;
+    }
+    if (count != 3)
+        return (struct bytes){0};
+    bool last = bytes_equal_text(parts[2], "_mapping") || bytes_equal_text(parts[2], "_mappings");
+    return plan_own_type(parts[last ? 1 : 2]);
+}
+
 static bool put_mapping(struct apply *ap, const struct preflight_index *p, const struct plan_mapping *m)
 {
     struct buf path = {0};
@@ -73,8 +91,12 @@ static bool put_mapping(struct apply *ap, const struct preflight_index *p, const
         body = j->first->raw;
     index_path(&path, p->name, "/_mapping");
     if (!ap->set->about->typeless) {
+        struct bytes type = plan_slot(ap->set->plan, m->slot)->several_types ? mapping_type(m->path) : (struct bytes){0};
         buf_add_byte(&path, '/');
-        target_encode(&path, bytes_of_text(p->mapping_type[0] ? p->mapping_type : "_doc"));
+        if (type.size)
+            buf_add_bytes(&path, type); // encoded as it was recorded
+        else
+            target_encode(&path, bytes_of_text(p->mapping_type[0] ? p->mapping_type : "_doc"));
     }
     ok = ok && target_call(ap->set->target, "PUT", buf_text(&path), body, &reply, ap->fault) && expect_2xx(ap, "a recorded mapping call", &reply);
     arena_fini(&a);

@@ -238,6 +238,7 @@ void plan_close(struct plan *p)
     for (size_t i = 0; i < p->slot_count; i++) {
         mem_free(p->slots[i].from);
         mem_free(p->slots[i].to);
+        mem_free(p->slots[i].type);
     }
     for (size_t i = 0; i < p->barrier_count; i++) {
         mem_free(p->barriers[i].verb);

@@ -4,7 +4,8 @@
 //       -> sorted by document -> ordered, reduced -> sorted by place on the tape -> handed out document by document.
 // Invariants (docs/replay.md):
 //  1. Only what the cluster accepted, or was judged to have done, becomes a step.
-//  2. A document is (slot, id, shard); where the shard is not known, (slot, id, routing).
+//  2. A document is (slot, type, id, shard); where the shard is not known, (slot, type, id, routing). No type and _doc mean
+//     the index's own type.
 //  3. Steps of a document stand in the order of effect: life, primary term, sequence number.
 //  4. Nothing crosses a barrier: each stretch between barriers (epoch) is reduced alone.
 //  5. What is left out is counted, by name.
@@ -144,6 +145,9 @@ struct plan_slot {
     char *from, *to;
     struct route_index route;
     enum plan_seam_kind seam;
+    char *type;            // the first type of its own that its documents were written with; NULL: none, or _doc alone
+    bool several_types;    // versions 5 and 6: a document is (type, id)
+    uint64_t type_clashes; // ids that stand under more than one type: a target without types cannot hold them apart
     struct plan_count count;
 };
 
@@ -186,6 +190,12 @@ uint64_t plan_last_exchange(const struct plan *p, size_t tape);
 // Documents in order of epoch, then place on the tape. False: fault; doc->step_count 0: the end. Borrowed until the next call.
 bool plan_next(struct plan *p, struct plan_doc *doc, struct fault *fault);
 bool plan_rewind(struct plan *p, struct fault *fault);
+
+// A type that tells documents apart; none where the call named none, or _doc.
+static inline struct bytes plan_own_type(struct bytes type)
+{
+    return bytes_equal_text(type, "_doc") ? (struct bytes){0} : type;
+}
 
 // Every recorded write of the chosen range that the cluster parsed (accepted, or refused only by a conflict), unreduced, in
 // order of the tape: what dynamic mapping saw. The op is borrowed until fn returns; fn returns false to stop.

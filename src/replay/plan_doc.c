@@ -500,11 +500,31 @@ static bool reduce_group(struct group *g)
     return emit(&x, g->ops[g->count - 1]);
 }
 
+static struct bytes type_of(const struct plan *p, const struct op_rec *r)
+{
+    struct bytes own = rec_own_type(r);
+    const char *usual = p->slots[r->slot].type;
+    return own.size || !usual || p->slots[r->slot].several_types ? own : bytes_of_text(usual);
+}
+
+// The type is part of the document's key: known only now that all ops were read.
+static void key_type(struct group *g)
+{
+    struct bytes type = type_of(g->p, g->ops[0]);
+    if (!type.size)
+        return;
+    uint64_t key[2] = {g->ops[0]->hash, map_hash(type, 7)};
+    uint64_t hash = map_hash(bytes_of(key, sizeof key), 7);
+    for (size_t i = 0; i < g->count; i++)
+        g->ops[i]->hash = hash;
+}
+
 static bool finish_group(struct group *g)
 {
     if (!g->count)
         return true;
     take_hole_verdicts(g);
+    key_type(g);
     if (!order_group(g))
         return fault_memory(g->p->fault);
     drop_copies(g);
@@ -520,10 +540,19 @@ static bool finish_group(struct group *g)
     return ok && !g->p->fail_memory;
 }
 
-static bool same_document(const struct op_rec *a, const struct op_rec *b)
+static bool same_id(const struct op_rec *a, const struct op_rec *b)
 {
     return a->hash == b->hash && a->slot == b->slot && a->shard == b->shard && bytes_equal(rec_id(a), rec_id(b)) &&
            (a->shard >= 0 || bytes_equal(rec_routing(a), rec_routing(b)));
+}
+
+static bool same_document(struct plan *p, const struct op_rec *a, const struct op_rec *b)
+{
+    if (!same_id(a, b))
+        return false;
+    bool same = bytes_equal(type_of(p, a), type_of(p, b));
+    p->slots[a->slot].type_clashes += !same;
+    return same;
 }
 
 static int by_place(const void *a, const void *b)
@@ -564,7 +593,7 @@ bool plan_docs_reduce(struct plan *p, struct fault *fault)
     arena_init(&g.arena, 0);
     bool ok = true;
     while ((ok = sorter_next(p->by_doc, &record, fault)) && record.size) {
-        if (g.count && !same_document(g.ops[0], (const struct op_rec *)(const void *)record.at) && !(ok = finish_group(&g)))
+        if (g.count && !same_document(p, g.ops[0], (const struct op_rec *)(const void *)record.at) && !(ok = finish_group(&g)))
             break;
         if (!add_record(&g, record)) {
             ok = fault_memory(fault);

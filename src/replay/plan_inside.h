@@ -42,6 +42,12 @@ struct plan_seen {
     uint64_t *floor, *newest;  // per tape: below floor all were taken
     size_t tapes;
     bool incremental;          // a plan was made before
+    struct plan_seen_type *types; // keys of documents must not change from plan to plan
+    size_t type_count;
+};
+struct plan_seen_type {
+    char *from, *type;
+    bool several;
 };
 enum { PLAN_SEEN_WINDOW = 100000 };
 
@@ -144,6 +150,7 @@ void plan_names_free(struct plan *p);
 bool plan_point_hit(const struct plan_point *pt, size_t tape, uint64_t exchange);
 bool plan_seen_has(const struct plan_seen *s, size_t tape, uint64_t exchange);
 bool plan_seen_add(struct plan_seen *s, size_t tape, uint64_t exchange); // false: memory out
+bool plan_seen_types(struct plan *p); // the slots' types, those of earlier plans first; false: memory out
 void plan_seen_settle(struct plan_seen *s); // after a plan: forgets what lies below the window
 bool plan_is_skipped(const struct plan *p, size_t tape, uint64_t exchange);
 
@@ -176,6 +183,10 @@ static inline struct bytes rec_routing(const struct op_rec *r)
 static inline struct bytes rec_type(const struct op_rec *r)
 {
     return bytes_of((const uint8_t *)(r + 1) + r->id_size + r->routing_size, r->type_size);
+}
+static inline struct bytes rec_own_type(const struct op_rec *r)
+{
+    return plan_own_type(rec_type(r));
 }
 static inline uint64_t rec_key(size_t tape, uint64_t exchange, uint32_t item)
 {

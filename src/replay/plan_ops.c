@@ -222,11 +222,27 @@ static void count_op(struct plan_count *c, const struct op *op)
     }
 }
 
+// A type counts once a document stood under it: a delete that found nothing may have named any.
+static bool learn_type(struct plan_slot *slot, const struct op *op)
+{
+    struct bytes type = plan_own_type(op->type);
+    if (!type.size || op->result == OP_FAILED || op->result == OP_NOT_FOUND || slot->several_types)
+        return true;
+    if (slot->type) {
+        slot->several_types = !bytes_equal_text(type, slot->type);
+        return true;
+    }
+    slot->type = mem_text_copy(type.at, type.size);
+    return slot->type != NULL;
+}
+
 static bool keep_record(struct ops_pass *s, const struct tape_op *t, struct op_rec *r, struct bytes id)
 {
     struct plan *p = s->p;
     const struct op *op = &t->op;
     const struct route_index *route = &p->slots[r->slot].route;
+    if (!learn_type(&p->slots[r->slot], op))
+        return false;
     r->shard = route_shard(route, id, op->routing);
     buf_clear(&s->rec);
     r->id_size = (uint16_t)(id.size > 65535 ? 65535 : id.size);
@@ -364,6 +380,11 @@ static int by_document(const void *a, const void *b)
     int order = memcmp(x + 1, y + 1, n);
     if (order || x->id_size != y->id_size)
         return order ? order : x->id_size < y->id_size ? -1 : 1;
+    struct bytes type = rec_own_type(x), other = rec_own_type(y);
+    n = type.size < other.size ? type.size : other.size;
+    order = n ? memcmp(type.at, other.at, n) : 0;
+    if (order || type.size != other.size)
+        return order ? order : type.size < other.size ? -1 : 1;
     if (x->life != y->life)
         return x->life < y->life ? -1 : 1;
     if (x->tape != y->tape)
@@ -439,6 +460,8 @@ bool plan_ops_load(struct plan *p, struct fault *fault)
         ok = tape_ops(p->set.tape, &f, see_op, &s, fault) && !s.failed;
     }
     buf_fini(&s.rec);
+    if (ok && !plan_seen_types(p))
+        ok = fault_memory(fault);
     if (ok && p->set.seen)
         plan_seen_settle(p->set.seen);
     return ok && sorter_finish(p->by_doc, fault);

@@ -6,6 +6,8 @@
 
 #include "../base/mem.h"
 
+#include <string.h>
+
 struct plan_seen *plan_seen_open(size_t tapes)
 {
     struct plan_seen *s = mem_zero(1, sizeof *s);
@@ -26,9 +28,50 @@ void plan_seen_close(struct plan_seen *s)
     if (!s)
         return;
     nummap_close(s->recent);
+    for (size_t i = 0; i < s->type_count; i++) {
+        mem_free(s->types[i].from);
+        mem_free(s->types[i].type);
+    }
+    mem_free(s->types);
     mem_free(s->floor);
     mem_free(s->newest);
     mem_free(s);
+}
+
+static bool add_type(struct plan_seen *s, const struct plan_slot *slot)
+{
+    struct plan_seen_type *grown = mem_grow(s->types, (s->type_count + 1) * sizeof *grown);
+    if (!grown)
+        return false;
+    s->types = grown;
+    struct plan_seen_type *t = &s->types[s->type_count];
+    *t = (struct plan_seen_type){mem_text_copy(slot->from, strlen(slot->from)), mem_text_copy(slot->type, strlen(slot->type)), slot->several_types};
+    s->type_count += t->from && t->type;
+    return t->from && t->type;
+}
+
+bool plan_seen_types(struct plan *p)
+{
+    struct plan_seen *s = p->set.seen;
+    for (size_t i = 0; s && i < p->slot_count; i++) {
+        struct plan_slot *slot = &p->slots[i];
+        size_t k = 0;
+        while (k < s->type_count && strcmp(s->types[k].from, slot->from) != 0)
+            k++;
+        if (k == s->type_count) {
+            if (slot->type && !add_type(s, slot))
+                return false;
+            continue;
+        }
+        struct plan_seen_type *t = &s->types[k];
+        t->several |= slot->several_types || (slot->type && strcmp(slot->type, t->type) != 0);
+        mem_free(slot->type);
+        slot->several_types = t->several;
+        slot->type = mem_text_copy(t->type, strlen(t->type));
+        if (!slot->type)
+            return false;
+    }
+    return true;
 }
 
 static uint64_t key(size_t tape, uint64_t exchange)

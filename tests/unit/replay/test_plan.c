@@ -51,12 +51,13 @@ struct w { // a write: exchange, what, document, result, sequence number, versio
     const char *error, *routing;
     int64_t term;
     uint32_t item;
+    const char *type;
 };
 
 static void put(struct w w)
 {
     struct op op = {.exchange = w.x, .item = w.item, .kind = w.kind, .result = w.result, .flags = w.flags, .index = bytes_of_text(w.index ? w.index : "cat"),
-                    .id = bytes_of_text(w.id), .routing = bytes_of_text(w.routing ? w.routing : ""), .error_type = bytes_of_text(w.error ? w.error : ""),
+                    .id = bytes_of_text(w.id), .routing = bytes_of_text(w.routing ? w.routing : ""), .type = bytes_of_text(w.type ? w.type : ""), .error_type = bytes_of_text(w.error ? w.error : ""),
                     .shard = -1, .version = w.version ? w.version : OP_NONE, .seq_no = w.seq, .primary_term = w.seq >= 0 ? (w.term ? w.term : 1) : OP_NONE,
                     .status = w.result == OP_FAILED ? 409 : w.result == OP_UNKNOWN ? 0 : 200, .asked_version = OP_NONE, .source_at = w.x * 100, .source_bytes = 10};
     fake_op(tape, &op, MS(w.start), w.end < 0 ? WHEN_UNKNOWN : MS(w.end ? w.end : w.start + 5));
@@ -651,12 +652,48 @@ static void many_documents_spill_and_lose_nothing(void **state)
     assert_null(plan_refusal(plan));
 }
 
+static void same_id_under_two_types_is_two_documents(void **state)
+{
+    (void)state;
+    one_shard();
+    PUT(10, OP_INDEX, "1", OP_CREATED, 0, 1, 0, .type = "left");
+    PUT(11, OP_INDEX, "1", OP_CREATED, 1, 1, 10, .type = "right");
+    PUT(12, OP_DELETE, "1", OP_DELETED, 2, 2, 20, .type = "left");
+    PUT(13, OP_UPDATE, "1", OP_UPDATED, 3, 2, 30, .type = "right");
+    build();
+    assert_string_equal(docs, "1:I11,U13 1:D12");
+    assert_true(plan_slot(plan, 0)->several_types);
+    assert_int_equal(plan_slot(plan, 0)->type_clashes, 1);
+    struct fault f;
+    struct plan_doc d;
+    assert_true(plan_rewind(plan, &f) && plan_next(plan, &d, &f));
+    uint64_t first = d.hash;
+    assert_true(bytes_equal_text(d.type, "right"));
+    assert_true(plan_next(plan, &d, &f));
+    assert_true(bytes_equal_text(d.type, "left"));
+    assert_true(d.hash != first); // lanes and the journal keep them apart
+}
+
+static void no_type_and_doc_mean_the_type_of_an_index_that_has_one(void **state)
+{
+    (void)state;
+    one_shard();
+    PUT(10, OP_INDEX, "1", OP_CREATED, 0, 1, 0, .type = "_doc");
+    PUT(11, OP_INDEX, "1", OP_UPDATED, 1, 2, 10, .type = "left");
+    PUT(12, OP_UPDATE, "1", OP_UPDATED, 2, 3, 20);
+    PUT(13, OP_DELETE, "1", OP_NOT_FOUND, 3, 1, 30, .type = "other"); // names a type that never was
+    build();
+    assert_string_equal(docs, "1:I11,U12 1:D13");
+    assert_false(plan_slot(plan, 0)->several_types);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         T(order_is_the_clusters_not_the_wires), T(higher_primary_term_wins_over_number), T(full_write_or_delete_makes_the_past_unnecessary),
         T(refused_dropped_and_noop_items_are_left_out), T(script_then_delete_drops_both), T(script_that_deleted_is_a_delete),
+        T(same_id_under_two_types_is_two_documents), T(no_type_and_doc_mean_the_type_of_an_index_that_has_one),
         T(same_id_on_two_shards_is_two_documents), T(forgotten_routing_meets_the_document_where_shards_agree), T(without_numbers_the_version_chain_decides),
         T(late_recreation_restarts_the_chain), T(filtered_ids_are_minted_the_same_every_time), T(nothing_crosses_a_barrier),
         T(before_keeps_the_whole_life_and_nothing_of_the_next), T(a_deletion_that_is_neither_skipped_nor_the_end_refuses),
