@@ -11,11 +11,13 @@
 #include "base/mem.h"
 #include "tape/outbox.h"
 #include "tape/read.h"
+#include "tape/seen.h"
 
 #include <stdio.h>
 
 enum { REBUILD_ROWS_MAX = 500000, BODY_BYTES = 65536 };
 #define REBUILD_WHOLE_NS (600 * WHEN_NS_PER_S)
+#define SAVE_NS (60 * WHEN_NS_PER_S)  // between two times that what is usual is stored
 #define LAG_NS (5 * WHEN_NS_PER_S)
 #define JUMP_NS (5 * WHEN_NS_PER_S)
 #define LOSS_QUIET_NS (60 * WHEN_NS_PER_S)
@@ -35,6 +37,7 @@ struct alarm {
     int64_t packets_ns;           // when their number last changed
     int64_t loss_told_ns;
     int64_t last_ns;
+    int64_t saved_steady_ns;
 };
 
 static void on_alert(void *ctx, const struct alert *alert)
@@ -78,7 +81,7 @@ struct alarm *alarm_open(const struct alarm_settings *settings, struct tape_writ
     buf_format(&hint, "--tape %s", settings->tape_dir);
     struct alert_settings alert = {.tape_hint = strcmp(settings->tape_dir, "/var/lib/estape") == 0 ? "" : buf_text(&hint), .live = settings->live};
     if (a) {
-        *a = (struct alarm){.settings = *settings, .tape = tape, .packets_ns = WHEN_UNKNOWN, .loss_told_ns = WHEN_UNKNOWN, .last_ns = WHEN_UNKNOWN};
+        *a = (struct alarm){.settings = *settings, .tape = tape, .packets_ns = WHEN_UNKNOWN, .loss_told_ns = WHEN_UNKNOWN, .last_ns = WHEN_UNKNOWN, .saved_steady_ns = clock_steady_ns()};
         if (!a->settings.silence_ns)
             a->settings.silence_ns = 300 * WHEN_NS_PER_S;
         a->alerter = alert_open(&alert, settings->rules, on_alert, a);
@@ -166,6 +169,14 @@ static void rebuild(struct alarm *a, int64_t now_ns)
     alert_body_source(a->alerter, NULL, NULL);
     tell_unrecorded(&r, now_ns);
     tape_close(r.tape);
+    tape_seen_each(a->tape, alert_load, a->alerter);
+}
+
+static void save(struct alarm *a)
+{
+    a->saved_steady_ns = clock_steady_ns();
+    if (a->rebuilt && tape_seen_begin(a->tape) && tape_seen_end(a->tape, alert_save(a->alerter, tape_seen_put, a->tape)))
+        alert_saved(a->alerter);
 }
 
 // ---- what passes ------------------------------------------------------------------------------------------------------
@@ -283,6 +294,8 @@ bool alarm_tick(struct alarm *a, const struct alarm_moment *now, struct fault *f
         alert_own(a->alerter, now->time_ns, "disk", now->trouble);
     a->troubled = now->trouble != NULL;
     alert_tick(a->alerter, now->time_ns);
+    if (clock_steady_ns() - a->saved_steady_ns >= SAVE_NS)
+        save(a);
     return end(a);
 }
 
@@ -311,6 +324,7 @@ bool alarm_finish(struct alarm *a, int64_t time_ns, struct fault *fault)
     begin(a, WHEN_UNKNOWN, fault);
     alert_tick(a->alerter, time_ns);
     alert_finish(a->alerter);
+    save(a);
     if (a->started)
         alert_own(a->alerter, time_ns, "stop", "it was asked to end, or its input ended");
     return end(a);

@@ -557,6 +557,23 @@ void alert_rebuild_begin(struct alerter *a, bool sparse)
     a->sparse = sparse;
 }
 
+bool alert_save(struct alerter *a, seen_fn *put, void *ctx)
+{
+    return baseline_save(a->baseline, put, ctx);
+}
+
+void alert_saved(struct alerter *a)
+{
+    baseline_saved(a->baseline);
+}
+
+bool alert_load(void *alerter, const struct seen *seen)
+{
+    struct alerter *a = alerter;
+    baseline_load(a->baseline, seen);
+    return true;
+}
+
 void alert_body_source(struct alerter *a, alert_body_fn *fn, void *ctx)
 {
     a->event.body_fn = fn;

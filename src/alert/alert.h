@@ -3,6 +3,7 @@
 #include "../../include/exchange.h"
 #include "../../include/fault.h"
 #include "../../include/op.h"
+#include "../../include/seen.h"
 #include "../../include/stream.h"
 #include "../base/buf.h"
 
@@ -56,6 +57,10 @@ void alert_done(struct alerter *a, const struct exchange *x);       // the outco
 void alert_ops(struct alerter *a, const struct op *ops, size_t count);
 void alert_gap(struct alerter *a, const struct stream_gap *gap);
 void alert_own(struct alerter *a, int64_t time_ns, const char *kind, const char *text); // the recorder about itself: kernel_loss, lag, disk, device_gone, silence, restart, clock_jump, sink_dead
+// What is usual, for the next recorder: rows that changed since alert_saved; and each row again at the start, after a rebuild.
+bool alert_save(struct alerter *a, seen_fn *put, void *ctx);
+void alert_saved(struct alerter *a);                                 // all of it is stored
+bool alert_load(void *alerter, const struct seen *seen);             // a seen_fn
 void alert_tick(struct alerter *a, int64_t now_ns);
 void alert_finish(struct alerter *a);                                // no more input: summaries and windows that wait are told
 struct alert_stats { uint64_t events, evaluated, matched, raised, grouped, regex_limited, state_evicted; };

@@ -10,6 +10,7 @@
 #include "../base/mem.h"
 #include "event.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 enum { ACTORS_MAX = 262144, WRITERS_MAX = 524288, INDEX_BYTES = 256, USUAL_WRITES = 50 };
@@ -24,16 +25,24 @@ struct index_usual {
     int64_t first_ns, last_ns;
     uint64_t writes, by_hand;     // exchanges
     int64_t docs;                 // of which docs_known tells whether it is known
-    bool docs_known;
+    bool docs_known, unsaved;
     int64_t rate_from_ns;
     uint64_t rate_docs;
     double rate;
+};
+
+struct newcomer {
+    bool writer;
+    uint64_t key;
+    int64_t first_ns;
 };
 
 struct baseline {
     struct map *indices;
     struct nummap *actors, *writers;
     size_t indices_max;
+    struct buf fresh;             // struct newcomer: remembered and not saved yet
+    bool begin_saved;
     int64_t begin_ns, gap_from_ns, gap_to_ns;
     uint64_t evicted;
     struct bytes last_name;       // of the newest op, in last_text
@@ -73,6 +82,7 @@ void baseline_close(struct baseline *b)
         nummap_close(b->actors);
     if (b->writers)
         nummap_close(b->writers);
+    buf_fini(&b->fresh);
     mem_free(b);
 }
 
@@ -153,8 +163,11 @@ static void remember(struct baseline *b, struct nummap *m, uint64_t key, size_t 
         return;
     }
     union map_value *v = nummap_put(m, key, &fresh);
-    if (v && fresh)
-        v->num = (uint64_t)now_ns;
+    if (!v || !fresh)
+        return;
+    v->num = (uint64_t)now_ns;
+    struct newcomer n = {m == b->writers, key, now_ns};
+    buf_add(&b->fresh, &n, sizeof n);
 }
 
 static bool is_doc_write(const struct exchange *x)
@@ -185,6 +198,7 @@ static void note_write(struct baseline *b, const struct exchange *x, struct byte
         u->first_ns = u->rate_from_ns = x->time_ns;
     if (x->time_ns > u->last_ns)
         u->last_ns = x->time_ns;
+    u->unsaved = true;
     if (!last_word)
         return;
     u->writes++;
@@ -261,7 +275,7 @@ static void note_count(struct baseline *b, const struct exchange *x)
     if (!u)
         return;
     u->docs = x->docs_total;
-    u->docs_known = true;
+    u->docs_known = u->unsaved = true;
 }
 
 static void note_admin(struct baseline *b, const struct exchange *x)
@@ -276,6 +290,7 @@ static void note_admin(struct baseline *b, const struct exchange *x)
         struct index_usual *u = is_name(x->targets[i]) ? born ? make_index(b, x->targets[i], x->time_ns) : find_index(b, x->targets[i]) : NULL;
         if (!u)
             continue;
+        u->unsaved = true;
         if (by_query) {
             u->docs -= x->docs_deleted > 0 && x->target_count == 1 ? x->docs_deleted : 0;
             u->docs_known = u->docs_known && x->target_count == 1 && u->docs >= 0;
@@ -312,6 +327,92 @@ void baseline_gap(struct baseline *b, const struct stream_gap *gap)
     }
     if (gap->to_ns > b->gap_to_ns)
         b->gap_from_ns = gap->from_ns, b->gap_to_ns = gap->to_ns;
+}
+
+// ---- across restarts ----------------------------------------------------------------------------------------------------
+
+static bool save_newcomers(struct baseline *b, seen_fn *put, void *ctx)
+{
+    const struct newcomer *at = (const void *)buf_view(&b->fresh).at;
+    bool ok = true;
+    for (size_t i = 0; ok && i < b->fresh.size / sizeof *at; i++) {
+        char word[17];
+        snprintf(word, sizeof word, "%016llx", (unsigned long long)at[i].key);
+        struct seen row = {.kind = at[i].writer ? "writer" : "actor", .word = bytes_of_text(word), .first_us = when_us(at[i].first_ns), .docs = -1};
+        row.last_us = row.first_us;
+        ok = put(ctx, &row);
+    }
+    return ok;
+}
+
+bool baseline_save(struct baseline *b, seen_fn *put, void *ctx)
+{
+    struct seen begin = {.kind = "begin", .first_us = when_us(b->begin_ns), .last_us = when_us(b->begin_ns), .docs = -1};
+    if (b->begin_ns == WHEN_UNKNOWN)
+        return true;
+    if ((!b->begin_saved && !put(ctx, &begin)) || !save_newcomers(b, put, ctx))
+        return false;
+    size_t at = 0;
+    struct bytes name;
+    union map_value *v;
+    while (map_next(b->indices, &at, &name, &v)) {
+        const struct index_usual *u = v->ptr;
+        if (!u->unsaved || u->first_ns == WHEN_UNKNOWN)
+            continue;
+        struct seen row = {.kind = "index", .word = name, .first_us = when_us(u->first_ns), .last_us = when_us(u->last_ns),
+                           .writes = (int64_t)u->writes, .by_hand = (int64_t)u->by_hand, .docs = u->docs_known && u->docs >= 0 ? u->docs : -1};
+        if (!put(ctx, &row))
+            return false;
+    }
+    return true;
+}
+
+void baseline_saved(struct baseline *b)
+{
+    size_t at = 0;
+    struct bytes name;
+    union map_value *v;
+    b->begin_saved = b->begin_ns != WHEN_UNKNOWN;
+    buf_clear(&b->fresh);
+    while (map_next(b->indices, &at, &name, &v))
+        ((struct index_usual *)v->ptr)->unsaved = false;
+}
+
+static void load_index(struct baseline *b, const struct seen *seen)
+{
+    struct index_usual *u = make_index(b, seen->word, seen->last_us * WHEN_NS_PER_US);
+    int64_t first_ns = seen->first_us * WHEN_NS_PER_US, last_ns = seen->last_us * WHEN_NS_PER_US;
+    if (!u)
+        return;
+    if (u->first_ns == WHEN_UNKNOWN)
+        u->rate_from_ns = last_ns;
+    u->first_ns = u->first_ns == WHEN_UNKNOWN || first_ns < u->first_ns ? first_ns : u->first_ns;
+    u->last_ns = last_ns > u->last_ns ? last_ns : u->last_ns;
+    u->writes = (uint64_t)seen->writes > u->writes ? (uint64_t)seen->writes : u->writes;
+    u->by_hand = (uint64_t)seen->by_hand > u->by_hand ? (uint64_t)seen->by_hand : u->by_hand;
+    if (seen->docs >= 0) {
+        u->docs = seen->docs;
+        u->docs_known = true;
+    }
+}
+
+void baseline_load(struct baseline *b, const struct seen *seen)
+{
+    int64_t first_ns = seen->first_us * WHEN_NS_PER_US;
+    bool writer = strcmp(seen->kind, "writer") == 0, fresh = false;
+    if (strcmp(seen->kind, "begin") == 0) {
+        b->begin_ns = b->begin_ns == WHEN_UNKNOWN || first_ns < b->begin_ns ? first_ns : b->begin_ns;
+        b->begin_saved = true;
+    } else if (strcmp(seen->kind, "index") == 0) {
+        load_index(b, seen);
+    } else if ((writer || strcmp(seen->kind, "actor") == 0) && seen->word.size == 16) {
+        char word[17] = "";
+        memcpy(word, seen->word.at, 16);
+        struct nummap *m = writer ? b->writers : b->actors;
+        union map_value *v = nummap_count(m) < (writer ? WRITERS_MAX : ACTORS_MAX) ? nummap_put(m, strtoull(word, NULL, 16), &fresh) : NULL;
+        if (v && (fresh || first_ns < (int64_t)v->num))
+            v->num = (uint64_t)first_ns;
+    }
 }
 
 // ---- asking -----------------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 #pragma once
 #include "../../include/exchange.h"
 #include "../../include/op.h"
+#include "../../include/seen.h"
 #include "../../include/stream.h"
 
 struct baseline;
@@ -12,6 +13,11 @@ void baseline_ops(struct baseline *b, const struct op *ops, size_t count);
 void baseline_see(struct baseline *b, const struct exchange *x);     // after the rules have seen it
 void baseline_write(struct baseline *b, const struct exchange *x);   // a document write was attempted
 void baseline_gap(struct baseline *b, const struct stream_gap *gap);
+
+// What was learnt since baseline_saved was called (it is stored now); and a row of it, met again after a restart.
+bool baseline_save(struct baseline *b, seen_fn *put, void *ctx);
+void baseline_saved(struct baseline *b);
+void baseline_load(struct baseline *b, const struct seen *seen);
 
 // Questions about an exchange before it is seen. Moments are packet time.
 bool baseline_live_writes(struct baseline *b, const struct exchange *x, struct bytes *index); // one of its targets takes writes

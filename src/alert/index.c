@@ -177,12 +177,6 @@ static void look_up(const struct rules *r, int field, struct bytes value, struct
         mark_list(v->ptr, out, marks, mark);
 }
 
-static int by_number(const void *a, const void *b)
-{
-    const struct rule *x = *(struct rule *const *)a, *y = *(struct rule *const *)b;
-    return x->number < y->number ? -1 : x->number > y->number;
-}
-
 void index_candidates(const struct rules *r, struct event *e, struct rule_list *out, uint32_t *marks, uint32_t mark)
 {
     const struct exchange *x = e->x;
@@ -197,6 +191,10 @@ void index_candidates(const struct rules *r, struct event *e, struct rule_list *
         for (size_t i = 0; i < x->index_count; i++)
             look_up(r, FIELD_KEY_INDEX, x->indices[i].index, out, marks, mark);
     }
-    if (out->count > 1)
-        qsort(out->at, out->count, sizeof *out->at, by_number);
+    for (size_t i = 1, at; i < out->count; i++) { // few, and mostly in order
+        struct rule *rule = out->at[i];
+        for (at = i; at > 0 && out->at[at - 1]->number > rule->number; at--)
+            out->at[at] = out->at[at - 1];
+        out->at[at] = rule;
+    }
 }

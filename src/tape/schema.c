@@ -137,8 +137,9 @@ const char format_tape_sql[] =
     " log_gone_us INTEGER, log_gone_why TEXT);"
     "CREATE TABLE summary(segment INTEGER NOT NULL, what TEXT NOT NULL, word TEXT NOT NULL, n INTEGER NOT NULL,"
     " PRIMARY KEY(segment, what, word)) WITHOUT ROWID;"
-    "CREATE TABLE seen(kind TEXT NOT NULL, word TEXT NOT NULL, first_us INTEGER NOT NULL, last_us INTEGER NOT NULL,"
-    " PRIMARY KEY(kind, word)) WITHOUT ROWID;";
+    // What alerts learnt. kind: begin, actor and writer (word: a hash), index (word: its name; docs NULL: not known).
+    "CREATE TABLE usual(kind TEXT NOT NULL, word TEXT NOT NULL, first_us INTEGER NOT NULL, last_us INTEGER NOT NULL,"
+    " writes INTEGER NOT NULL, by_hand INTEGER NOT NULL, docs INTEGER, PRIMARY KEY(kind, word)) WITHOUT ROWID;";
 
 const char format_alerts_sql[] =
     "CREATE TABLE cursor(sink TEXT PRIMARY KEY, segment INTEGER NOT NULL, alert INTEGER NOT NULL) WITHOUT ROWID;"
