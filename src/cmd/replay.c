@@ -189,14 +189,17 @@ static bool go(struct replay_settings *s, struct replay_run *r, struct out *out,
     struct verify_report compared = {0};
     struct showing showing = {.terminal = isatty(STDERR_FILENO), .quiet = s->quiet || s->json};
     struct source *source = source_open(r->made.settings.tape);
-    if (!source)
+    struct live *live = source ? live_open(r->made.settings.tape, r->plan) : NULL;
+    if (!live) {
+        source_close(source);
         return fault_memory(fault);
+    }
     snprintf(dead, sizeof dead, "%s.refused.ndjson", r->journal_path);
     struct apply_settings apply = {
         .plan = r->plan, .source = source, .target = r->target, .about = &r->about, .journal = r->journal, .indices = r->indices, .index_count = r->index_count,
         .dead_letters = s->dead_letters ? s->dead_letters : dead, .lanes = s->lanes > 0 ? (unsigned)s->lanes : 4, .exact = s->choice.exact,
         .allow_gaps = s->choice.allow_gaps, .mappings_as_they_are = s->mappings && strcmp(s->mappings, "as-is") == 0, .run_unknown_barriers = r->made.settings.unknown == PLAN_UNKNOWN_APPLY, .stop = (const bool *)&want_stop,
-        .progress = show_progress, .ctx = &showing};
+        .progress = show_progress, .ctx = &showing, .live = live};
     struct sigaction act = {.sa_handler = on_stop};
     sigaction(SIGINT, &act, NULL);
     sigaction(SIGTERM, &act, NULL);
@@ -221,6 +224,7 @@ static bool go(struct replay_settings *s, struct replay_run *r, struct out *out,
     }
     if (ok)
         *status = print_report(s, out, &follow.sum, &report, &compared) ? 0 : 1;
+    live_close(live);
     source_close(source);
     return ok;
 }

@@ -209,6 +209,7 @@ bool apply_run(const struct apply_settings *set, struct apply_report *report, st
         l->sent = mem_zero(APPLY_BATCH_DOCS, sizeof *l->sent);
         ok = (l->works && l->sent) || fault_memory(fault);
     }
+    ok = ok && (!set->live || live_refresh(set->live, set->indices, set->index_count, fault));
     ok = ok && plan_rewind(set->plan, fault) && run_all(&ap);
     if (!ok && ap.lanes && fault->kind != FAULT_NONE)
         drain(&ap);

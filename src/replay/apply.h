@@ -2,6 +2,7 @@
 #pragma once
 #include "../tape/journal.h"
 #include "fold.h"
+#include "live.h"
 #include "plan.h"
 #include "preflight.h"
 #include "target.h"
@@ -41,8 +42,7 @@ struct apply_settings {
     const bool *stop;         // set from outside: finish what is under way, then return
     void (*progress)(void *ctx, const struct apply_progress *p);
     void *ctx;
-    // Documents of the target that live traffic deleted since the restore (NULL: not known).
-    bool (*deleted_live)(void *ctx, uint32_t slot, struct bytes id);
+    struct live *live;        // what live traffic deleted on the target since the restore; NULL: not known
 };
 
 uint64_t apply_source_key(uint64_t hash); // of the journal's row with a document's last applied source operation

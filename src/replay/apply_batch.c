@@ -112,6 +112,13 @@ static bool touched(const struct apply *ap, const struct work *w)
     return w->seq_no > max[w->doc.shard];
 }
 
+// Deleted by live traffic since the restore: to be left so, unless the plan ends in a delete itself.
+static bool deleted_live(const struct apply *ap, const struct work *w)
+{
+    const struct plan_step *last = &w->doc.steps[w->doc.step_count - 1];
+    return ap->set->live && last->kind != OP_DELETE && live_deleted(ap->set->live, &w->doc);
+}
+
 // Steps that the copy may hold already: it does when the document stands at or behind their number.
 static void pass_held(struct work *w)
 {
@@ -390,7 +397,7 @@ bool apply_lane_begin(struct apply *ap, struct lane *l)
             continue;
         // The tape's own numbers spare the look where they are certain: the copy's document is the one last held.
         bool number = ap->set->about->seq_no && w->doc.held_seq >= 0 && w->doc.held_term >= 0 && !(w->doc.steps[0].flags & PLAN_STEP_UNSURE);
-        if (p->seam.kind == PLAN_SEAM_EMPTY && (w->doc.flags & PLAN_DOC_BASE_EMPTY)) {
+        if (p->seam.kind == PLAN_SEAM_EMPTY && (w->doc.flags & PLAN_DOC_BASE_EMPTY) && !deleted_live(ap, w)) {
             w->state = WORK_READY;
         } else if (number && (w->doc.flags & PLAN_DOC_HELD_EXISTS)) {
             w->found = true;
@@ -445,7 +452,7 @@ static bool see_document(struct apply *ap, struct work *w, const struct json *d)
         w->state = WORK_COMPARE;
         return true;
     }
-    if (!w->found && ap->set->deleted_live && ap->set->deleted_live(ap->set->ctx, w->doc.slot, w->doc.id))
+    if (!w->found && deleted_live(ap, w))
         return finish(ap, w, WORK_LEFT, NULL);
     return true;
 }

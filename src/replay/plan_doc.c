@@ -248,6 +248,7 @@ struct reducing {
     uint32_t epoch;
     uint32_t doc_flags;
     int64_t held_seq, held_term, held_version, final_version;
+    int64_t step_life; // of the last step: numbers mean nothing without their life
     struct plan_count *count;
 };
 
@@ -267,6 +268,7 @@ static bool push_step(struct reducing *x, const struct op_rec *r, uint16_t flags
         .exchange = r->exchange, .source_at = r->source_at, .source_bytes = r->source_bytes, .seq_no = r->seq_no, .primary_term = r->primary_term,
         .version = r->version, .time_ns = r->time_ns, .item = r->item, .op_flags = r->op_flags, .tape = r->tape, .flags = flags, .kind = r->kind,
         .result = r->result, .pipeline = r->pipeline};
+    x->step_life = r->life;
     if (r->marks & REC_TIME_ORDER)
         x->doc_flags |= PLAN_DOC_TIME_ORDER;
     return true;
@@ -303,7 +305,7 @@ static bool emit(struct reducing *x, const struct op_rec *any)
     head.held_seq = x->held_seq;
     head.held_term = x->held_term;
     head.final_version = x->final_version;
-    head.life = any->life;
+    head.life = x->step_life;
     head.held_version = x->held_version;
     head.id_size = (uint32_t)id.size;
     head.routing_size = (uint32_t)routing.size;

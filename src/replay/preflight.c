@@ -155,7 +155,10 @@ static bool read_recovery(const struct preflight_settings *set, struct preflight
     struct json *index = j ? json_member(j, out->name) : NULL, *shards = index ? json_member(index, "shards") : NULL;
     for (struct json *s = first_member(shards); s; s = s->next)
         if (json_is_text(json_member(s, "type"), "SNAPSHOT") && json_true(json_member(s, "primary"))) {
+            int64_t start_ns = json_int(json_member(s, "start_time_in_millis"), 0) * WHEN_NS_PER_MS;
             out->restored = true;
+            if (start_ns && (out->restored_ns == WHEN_UNKNOWN || start_ns < out->restored_ns))
+                out->restored_ns = start_ns;
             copy_text(out->repository, sizeof out->repository, json_path(s, "source.repository"));
             copy_text(out->snapshot, sizeof out->snapshot, json_path(s, "source.snapshot"));
         }
@@ -342,6 +345,7 @@ bool preflight_index(const struct preflight_settings *set, const char *name, str
     int64_t *now = mem_alloc(2 * PREFLIGHT_SHARDS_MAX * sizeof *now), *terms = now + PREFLIGHT_SHARDS_MAX;
     memset(out, 0, sizeof *out);
     out->name = mem_text_copy(name, strlen(name));
+    out->restored_ns = WHEN_UNKNOWN;
     if (!now || !out->name) {
         mem_free(now);
         return fault_memory(fault);

@@ -12,6 +12,7 @@ struct preflight_index {
     char repository[256], snapshot[256];
     struct plan_seam seam;     // .to is name; arrays below
     int64_t max_seq[PREFLIGHT_SHARDS_MAX], sure_seq[PREFLIGHT_SHARDS_MAX];
+    int64_t restored_ns;       // when the restore of its first shard began, by the cluster's clock, or WHEN_UNKNOWN
     bool pipeline;             // index.default_pipeline or final_pipeline is set
     uint64_t documents;
     char mapping_type[128];    // of version 5 and 6

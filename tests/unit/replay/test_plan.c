@@ -344,6 +344,33 @@ static void casualties_are_listed_and_applied_on_demand(void **state)
     assert_string_equal(docs, "a:I10,U60 b:D61 zz:U62");
 }
 
+// What is noted as applied is a number in a life: the second life's numbers begin anew.
+static void a_refused_write_of_the_second_life_does_not_move_the_document_into_it(void **state)
+{
+    (void)state;
+    struct fault f;
+    struct plan_doc d;
+    skip_50();
+    build();
+    assert_true(plan_rewind(plan, &f) && plan_next(plan, &d, &f));
+    int64_t first = d.life, number = d.steps[d.step_count - 1].seq_no;
+    plan_close(plan);
+    free(docs);
+    PUT(60, OP_UPDATE, "a", OP_FAILED, OP_NONE, 0, 20000, .error = "document_missing_exception");
+    build();
+    assert_true(plan_rewind(plan, &f) && plan_next(plan, &d, &f));
+    assert_true(bytes_equal_text(d.id, "a") && d.life == first && d.steps[d.step_count - 1].seq_no == number);
+    plan_close(plan);
+    free(docs);
+    PUT(61, OP_INDEX, "a", OP_CREATED, 0, 1, 20010);
+    build();
+    assert_true(plan_rewind(plan, &f));
+    do // by place: it stands behind b now
+        assert_true(plan_next(plan, &d, &f));
+    while (d.step_count && !bytes_equal_text(d.id, "a"));
+    assert_true(d.life > first && d.steps[0].exchange == 61);
+}
+
 static void refused_either_way_is_left_out(void **state)
 {
     (void)state;
@@ -698,7 +725,7 @@ int main(void)
         T(late_recreation_restarts_the_chain), T(filtered_ids_are_minted_the_same_every_time), T(nothing_crosses_a_barrier),
         T(before_keeps_the_whole_life_and_nothing_of_the_next), T(a_deletion_that_is_neither_skipped_nor_the_end_refuses),
         T(skip_continues_into_the_second_life), T(noop_of_the_second_life_is_folded), T(casualties_are_listed_and_applied_on_demand),
-        T(refused_either_way_is_left_out), T(alias_that_became_an_index_belongs_to_the_index_it_meant), T(skipped_bulk_leaves_its_items_out),
+        T(a_refused_write_of_the_second_life_does_not_move_the_document_into_it), T(refused_either_way_is_left_out), T(alias_that_became_an_index_belongs_to_the_index_it_meant), T(skipped_bulk_leaves_its_items_out),
         T(held_operations_are_not_applied_twice), T(an_unanswered_write_before_a_held_one_is_held), T(the_uncertain_zone_is_marked_for_comparison),
         T(unknown_refuses_unless_the_user_decides), T(a_hole_of_the_right_size_shows_that_it_happened), T(dense_numbers_long_after_show_that_it_did_not),
         T(the_next_version_judges_an_unanswered_write), T(a_retry_that_met_a_conflict_shows_that_the_first_was_done), T(two_unanswered_and_one_hole_stay_unknown),
