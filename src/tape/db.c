@@ -14,7 +14,8 @@ const struct db_kind db_log = {FORMAT_LOG_ID, format_log_sql, 4096, 8192, 4096, 
 // Blocks of bodies are long: with pages of 16 KiB writing them takes 30 % less of the kernel, for 2 % more disk.
 const struct db_kind db_body = {FORMAT_BODY_ID, format_body_sql, 16384, 2048, 2048, true};
 const struct db_kind db_tape = {FORMAT_TAPE_ID, format_tape_sql, 4096, 512, 0, false};
-const struct db_kind db_alerts = {FORMAT_ALERTS_ID, format_alerts_sql, 4096, 512, 0, false};
+// What a power cut takes from it is sent a second time: no alert waits for the disk.
+const struct db_kind db_alerts = {FORMAT_ALERTS_ID, format_alerts_sql, 4096, 512, 1000, true};
 const struct db_kind db_journal = {FORMAT_JOURNAL_ID, format_journal_sql, 4096, 2048, 1000, true};
 
 enum { BUSY_MS = 5000, SMALL_BYTES = 4 << 20, SMALL_PAGE_BYTES = 1024 };
