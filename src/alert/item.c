@@ -1,45 +1,20 @@
 // Compiles one line of a detection: a field, its modifiers and its values.
 #define PCRE2_CODE_UNIT_WIDTH 8
-#include "rule.h"
+#include "item_inner.h"
 
 #include <arpa/inet.h>
-#include <openssl/evp.h>
 #include <pcre2.h>
 #include <stdlib.h>
 
-enum { EXPANSIONS_MAX = 1000, WINDASH_MAX = 3, MODIFIERS_MAX = 12 };
+enum { EXPANSIONS_MAX = 1000, MODIFIERS_MAX = 12 };
 
-enum work_kind { WORK_TEXT, WORK_NUMBER, WORK_BOOL, WORK_NULL, WORK_TEST, WORK_ANY };
-
-// A value on its way through the modifiers.
-struct work {
-    enum work_kind kind;
-    int line;
-    struct bytes raw;        // of a text, as written
-    struct pattern pattern;
-    double number;
-    bool truth;
-    struct test test;        // WORK_TEST
-    struct work *any;        // WORK_ANY
-    size_t any_count;
-};
-
-struct chain {
-    struct loader *l;
-    struct item *item;
-    size_t applied;          // modifiers before this one
-    bool cased, utf16_mark, negated, all;
-    uint32_t regex_options;
-    int line;
-};
-
-static bool refuse_work(struct chain *c, const struct work *w, const char *what)
+bool work_refuse(struct chain *c, const struct work *w, const char *what)
 {
     loader_refuse(c->l, w->line ? w->line : c->line, "%s", what);
     return false;
 }
 
-static bool need_text(struct chain *c, struct work *w, const char *modifier)
+bool work_need_text(struct chain *c, struct work *w, const char *modifier)
 {
     if (w->kind == WORK_TEXT)
         return true;
@@ -47,7 +22,7 @@ static bool need_text(struct chain *c, struct work *w, const char *modifier)
     return false;
 }
 
-static bool memory(struct chain *c, const void *at)
+bool work_memory(struct chain *c, const void *at)
 {
     if (!at)
         loader_refuse(c->l, c->line, "out of memory");
@@ -63,7 +38,7 @@ static bool pattern_extend(struct chain *c, struct work *w, bool front, bool bac
         return true;
     p->byte = arena_alloc(&c->l->rules->arena, old.size + 2);
     p->special = arena_alloc(&c->l->rules->arena, old.size + 2);
-    if (!memory(c, p->byte) || !memory(c, p->special))
+    if (!work_memory(c, p->byte) || !work_memory(c, p->special))
         return false;
     size_t n = 0;
     if (front)
@@ -84,7 +59,7 @@ static bool apply_ends(struct chain *c, struct work *w, const char *name, bool f
         w->test.ref_starts |= back;
         return true;
     }
-    return need_text(c, w, name) && pattern_extend(c, w, front, back);
+    return work_need_text(c, w, name) && pattern_extend(c, w, front, back);
 }
 
 static bool apply_contains(struct chain *c, struct work *w) { return apply_ends(c, w, "contains", true, true); }
@@ -96,7 +71,7 @@ static bool apply_cased(struct chain *c, struct work *w)
     c->cased = true;
     if (w->kind == WORK_TEST && w->test.kind == TEST_FIELD)
         return true;
-    return need_text(c, w, "cased");
+    return work_need_text(c, w, "cased");
 }
 
 static bool apply_all(struct chain *c, struct work *w) { (void)w; return c->all = true; }
@@ -106,9 +81,9 @@ static bool apply_expand(struct chain *c, struct work *w) { (void)c, (void)w; re
 static bool apply_exists(struct chain *c, struct work *w)
 {
     if (c->applied || c->item->keyword)
-        return refuse_work(c, w, "the modifier 'exists' stands alone, on a field");
+        return work_refuse(c, w, "the modifier 'exists' stands alone, on a field");
     if (w->kind != WORK_BOOL)
-        return refuse_work(c, w, "the modifier 'exists' needs true or false");
+        return work_refuse(c, w, "the modifier 'exists' needs true or false");
     w->kind = WORK_TEST;
     w->test = (struct test){.kind = TEST_EXISTS, .truth = w->truth};
     return true;
@@ -117,10 +92,10 @@ static bool apply_exists(struct chain *c, struct work *w)
 static bool apply_regex(struct chain *c, struct work *w)
 {
     if (c->applied)
-        return refuse_work(c, w, "the modifier 're' must come first");
+        return work_refuse(c, w, "the modifier 're' must come first");
     if (w->kind == WORK_NUMBER) // a bare number is as good a regular expression as a quoted one
         w->kind = WORK_TEXT;
-    if (!need_text(c, w, "re"))
+    if (!work_need_text(c, w, "re"))
         return false;
     w->kind = WORK_TEST;
     w->test = (struct test){.kind = TEST_REGEX};
@@ -130,7 +105,7 @@ static bool apply_regex(struct chain *c, struct work *w)
 static bool regex_option(struct chain *c, struct work *w, uint32_t option)
 {
     if (w->kind != WORK_TEST || w->test.kind != TEST_REGEX)
-        return refuse_work(c, w, "the modifiers i, m and s belong behind 're'");
+        return work_refuse(c, w, "the modifiers i, m and s belong behind 're'");
     c->regex_options |= option;
     return true;
 }
@@ -172,8 +147,8 @@ static bool parse_cidr(const char *text, struct test *t)
 static bool apply_cidr(struct chain *c, struct work *w)
 {
     if (c->applied)
-        return refuse_work(c, w, "the modifier 'cidr' must come first");
-    if (!need_text(c, w, "cidr"))
+        return work_refuse(c, w, "the modifier 'cidr' must come first");
+    if (!work_need_text(c, w, "cidr"))
         return false;
     w->test = (struct test){.kind = TEST_CIDR};
     if (!parse_cidr((const char *)w->raw.at, &w->test)) {
@@ -187,7 +162,7 @@ static bool apply_cidr(struct chain *c, struct work *w)
 static bool compare(struct chain *c, struct work *w, enum compare op)
 {
     if (w->kind != WORK_NUMBER)
-        return refuse_work(c, w, "gt, gte, lt and lte need a number");
+        return work_refuse(c, w, "gt, gte, lt and lte need a number");
     w->kind = WORK_TEST;
     w->test = (struct test){.kind = TEST_COMPARE, .compare = op, .number = w->number};
     return true;
@@ -201,7 +176,7 @@ static bool apply_lte(struct chain *c, struct work *w) { return compare(c, w, CO
 static bool time_part(struct chain *c, struct work *w, enum time_part part)
 {
     if (w->kind != WORK_NUMBER)
-        return refuse_work(c, w, "a part of a time is compared with a number");
+        return work_refuse(c, w, "a part of a time is compared with a number");
     w->kind = WORK_TEST;
     w->test = (struct test){.kind = TEST_PART, .part = part, .number = w->number};
     return true;
@@ -217,10 +192,10 @@ static bool apply_year(struct chain *c, struct work *w) { return time_part(c, w,
 static bool apply_fieldref(struct chain *c, struct work *w)
 {
     const char *why = NULL;
-    if (!need_text(c, w, "fieldref"))
+    if (!work_need_text(c, w, "fieldref"))
         return false;
     if (!pattern_plain(&w->pattern))
-        return refuse_work(c, w, "a field reference holds no wildcards");
+        return work_refuse(c, w, "a field reference holds no wildcards");
     struct bytes name = bytes_of(w->pattern.byte, w->pattern.size);
     w->test = (struct test){.kind = TEST_FIELD};
     if (!field_find(&c->l->rules->arena, name, &w->test.field, &why)) {
@@ -228,179 +203,6 @@ static bool apply_fieldref(struct chain *c, struct work *w)
         return false;
     }
     w->kind = WORK_TEST;
-    return true;
-}
-
-// ---- encodings --------------------------------------------------------------------------------------------------------
-
-static unsigned code_point(const struct pattern *p, size_t *i)
-{
-    uint8_t c = p->byte[*i];
-    unsigned more = c >= 0xf0 ? 3 : c >= 0xe0 ? 2 : c >= 0xc0 ? 1 : 0, v = more ? c & (0x3f >> more) : c;
-    for (; more && *i + 1 < p->size && (p->byte[*i + 1] & 0xc0) == 0x80; more--)
-        v = v << 6 | (p->byte[++*i] & 0x3f);
-    return v;
-}
-
-static bool encode_wide(struct chain *c, struct work *w, const char *name, bool big, bool mark)
-{
-    if (!need_text(c, w, name))
-        return false;
-    struct pattern old = w->pattern, *p = &w->pattern;
-    size_t room = old.size * 4 + 2, n = 0;
-    p->byte = arena_alloc(&c->l->rules->arena, room);
-    p->special = arena_alloc(&c->l->rules->arena, room);
-    if (!memory(c, p->byte) || !memory(c, p->special))
-        return false;
-    memset(p->special, PLAIN, room);
-    if (mark)
-        p->byte[n++] = 0xff, p->byte[n++] = 0xfe;
-    for (size_t i = 0; i < old.size; i++) {
-        if (old.special[i] != PLAIN) {
-            p->byte[n] = old.byte[i];
-            p->special[n++] = old.special[i];
-            continue;
-        }
-        unsigned v = code_point(&old, &i), units[2] = {v, 0}, count = 1;
-        if (v > 0xffff) {
-            units[0] = 0xd800 + ((v - 0x10000) >> 10);
-            units[1] = 0xdc00 + ((v - 0x10000) & 0x3ff);
-            count = 2;
-        }
-        for (unsigned u = 0; u < count; u++) {
-            p->byte[n++] = (uint8_t)(big ? units[u] >> 8 : units[u]);
-            p->byte[n++] = (uint8_t)(big ? units[u] : units[u] >> 8);
-        }
-    }
-    p->size = n;
-    return true;
-}
-
-static bool apply_wide(struct chain *c, struct work *w) { return encode_wide(c, w, "wide", false, false); }
-static bool apply_utf16be(struct chain *c, struct work *w) { return encode_wide(c, w, "utf16be", true, false); }
-static bool apply_utf16(struct chain *c, struct work *w) { return encode_wide(c, w, "utf16", false, true); }
-
-static bool set_plain(struct chain *c, struct pattern *p, const uint8_t *at, size_t size)
-{
-    *p = (struct pattern){.byte = arena_copy(&c->l->rules->arena, at, size), .special = arena_alloc(&c->l->rules->arena, size + 1), .size = size};
-    if (!memory(c, p->byte) || !memory(c, p->special))
-        return false;
-    memset(p->special, PLAIN, size);
-    return true;
-}
-
-// Base64 of `shift` spaces and the bytes, without the characters that depend on what stands around them.
-static bool set_base64(struct chain *c, struct pattern *to, const struct pattern *from, size_t shift, bool offset)
-{
-    static const size_t start[] = {0, 2, 3}, cut[] = {0, 3, 2};
-    size_t size = from->size + shift;
-    uint8_t *in = mem_alloc(size + 1), *out = mem_alloc((size + 2) / 3 * 4 + 1);
-    bool ok = in && out;
-    if (ok) {
-        memset(in, ' ', shift);
-        memcpy(in + shift, from->byte, from->size);
-        size_t n = (size_t)EVP_EncodeBlock(out, in, (int)size);
-        size_t begin = offset ? start[shift] : 0, end = offset ? cut[size % 3] : 0;
-        ok = set_plain(c, to, out + begin, n > begin + end ? n - begin - end : 0);
-    }
-    mem_free(in);
-    mem_free(out);
-    return ok;
-}
-
-static bool need_plain(struct chain *c, struct work *w, const char *name)
-{
-    if (!need_text(c, w, name))
-        return false;
-    if (pattern_plain(&w->pattern))
-        return true;
-    loader_refuse(c->l, w->line, "'%s' cannot encode wildcards; put contains, startswith or endswith behind it", name);
-    return false;
-}
-
-static bool apply_base64(struct chain *c, struct work *w)
-{
-    struct pattern plain = w->pattern;
-    return need_plain(c, w, "base64") && set_base64(c, &w->pattern, &plain, 0, false);
-}
-
-static bool become_any(struct chain *c, struct work *w, size_t count)
-{
-    struct work *any = arena_alloc(&c->l->rules->arena, count * sizeof *any);
-    if (!memory(c, any))
-        return false;
-    for (size_t i = 0; i < count; i++)
-        any[i] = *w;
-    w->kind = WORK_ANY;
-    w->any = any;
-    w->any_count = count;
-    return true;
-}
-
-static bool apply_base64offset(struct chain *c, struct work *w)
-{
-    struct pattern plain = w->pattern;
-    if (!need_plain(c, w, "base64offset") || !become_any(c, w, 3))
-        return false;
-    for (size_t i = 0; i < 3; i++)
-        if (!set_base64(c, &w->any[i].pattern, &plain, i, true))
-            return false;
-    return true;
-}
-
-static bool is_word(uint8_t c)
-{
-    return (c >= '0' && c <= '9') || ((c | 32) >= 'a' && (c | 32) <= 'z') || c == '_' || c >= 0x80;
-}
-
-static bool is_dash(const struct pattern *p, size_t i)
-{
-    if (p->special[i] != PLAIN || (p->byte[i] != '-' && p->byte[i] != '/'))
-        return false;
-    bool word_before = i && p->special[i - 1] == PLAIN && is_word(p->byte[i - 1]);
-    bool word_behind = i + 1 < p->size && p->special[i + 1] == PLAIN && is_word(p->byte[i + 1]);
-    return !word_before && word_behind;
-}
-
-static bool put_dashes(struct chain *c, struct pattern *to, const struct pattern *from, size_t choice)
-{
-    static const char *const dashes[] = {"-", "/", "\xe2\x80\x93", "\xe2\x80\x94", "\xe2\x80\x95"};
-    size_t room = from->size + 3 * WINDASH_MAX, n = 0;
-    uint8_t *byte = arena_alloc(&c->l->rules->arena, room), *special = arena_alloc(&c->l->rules->arena, room);
-    if (!memory(c, byte) || !memory(c, special))
-        return false;
-    for (size_t i = 0; i < from->size; i++) {
-        const char *dash = is_dash(from, i) ? dashes[choice % 5] : NULL;
-        if (!dash) {
-            byte[n] = from->byte[i];
-            special[n++] = from->special[i];
-            continue;
-        }
-        choice /= 5;
-        for (; *dash; dash++)
-            byte[n] = (uint8_t)*dash, special[n++] = PLAIN;
-    }
-    *to = (struct pattern){.byte = byte, .special = special, .size = n};
-    return true;
-}
-
-static bool apply_windash(struct chain *c, struct work *w)
-{
-    if (!need_text(c, w, "windash"))
-        return false;
-    struct pattern plain = w->pattern;
-    size_t dashes = 0, count = 1;
-    for (size_t i = 0; i < plain.size; i++)
-        dashes += is_dash(&plain, i);
-    if (dashes > WINDASH_MAX)
-        return refuse_work(c, w, "'windash' expands at most three dashes in one value; write several values");
-    for (size_t i = 0; i < dashes; i++)
-        count *= 5;
-    if (!become_any(c, w, count))
-        return false;
-    for (size_t i = 0; i < count; i++)
-        if (!put_dashes(c, &w->any[i].pattern, &plain, i))
-            return false;
     return true;
 }
 
@@ -412,7 +214,7 @@ static bool find_placeholder(struct bytes text, size_t from, size_t *start, size
         if (text.at[i] != '%' || (i && text.at[i - 1] == '\\'))
             continue;
         size_t j = i + 1;
-        while (j < text.size && is_word(text.at[j]))
+        while (j < text.size && work_is_word(text.at[j]))
             j++;
         if (j > i + 1 && j < text.size && text.at[j] == '%') {
             *start = i;
@@ -457,7 +259,7 @@ static bool expand_text(struct expansion *x, struct bytes text, int line)
         struct bytes next = bytes_of(copy, filled.size);
         buf_fini(&filled);
         // A value that itself holds its own placeholder would never end: names inside values are not expanded.
-        if (!memory(x->c, copy) || (v->text.size && find_placeholder(v->text, 0, &(size_t){0}, &(size_t){0}))) {
+        if (!work_memory(x->c, copy) || (v->text.size && find_placeholder(v->text, 0, &(size_t){0}, &(size_t){0}))) {
             loader_refuse(l, v->line, "a placeholder's value holds a placeholder");
             return false;
         }
@@ -473,14 +275,14 @@ static bool expand(struct chain *c, struct work *w)
         return true;
     struct expansion x = {.c = c, .texts = mem_zero(EXPANSIONS_MAX, sizeof(struct bytes))};
     struct work plain = *w;
-    bool ok = memory(c, x.texts) && expand_text(&x, w->raw, w->line) && become_any(c, w, x.count);
+    bool ok = work_memory(c, x.texts) && expand_text(&x, w->raw, w->line) && work_become_any(c, w, x.count);
     for (size_t i = 0; ok && i < x.count; i++) {
         w->any[i] = plain;
         w->any[i].raw = x.texts[i];
-        ok = memory(c, pattern_parse(&c->l->rules->arena, x.texts[i], &w->any[i].pattern) ? x.texts : NULL);
+        ok = work_memory(c, pattern_parse(&c->l->rules->arena, x.texts[i], &w->any[i].pattern) ? x.texts : NULL);
     }
     if (ok && !x.count)
-        ok = refuse_work(c, w, "a placeholder without any value");
+        ok = work_refuse(c, w, "a placeholder without any value");
     mem_free(x.texts);
     return ok;
 }
@@ -496,8 +298,8 @@ static const struct modifier modifiers[] = {
     {"contains", apply_contains}, {"startswith", apply_startswith}, {"endswith", apply_endswith}, {"all", apply_all}, {"cased", apply_cased},
     {"exists", apply_exists}, {"neq", apply_neq}, {"lt", apply_lt}, {"lte", apply_lte}, {"gt", apply_gt}, {"gte", apply_gte},
     {"cidr", apply_cidr}, {"re", apply_regex}, {"i", apply_i}, {"ignorecase", apply_i}, {"m", apply_m}, {"multiline", apply_m},
-    {"s", apply_s}, {"dotall", apply_s}, {"base64", apply_base64}, {"base64offset", apply_base64offset}, {"wide", apply_wide},
-    {"utf16le", apply_wide}, {"utf16be", apply_utf16be}, {"utf16", apply_utf16}, {"windash", apply_windash}, {"fieldref", apply_fieldref},
+    {"s", apply_s}, {"dotall", apply_s}, {"base64", encode_base64}, {"base64offset", encode_base64offset}, {"wide", encode_wide_le},
+    {"utf16le", encode_wide_le}, {"utf16be", encode_utf16be}, {"utf16", encode_utf16}, {"windash", encode_windash}, {"fieldref", apply_fieldref},
     {"expand", apply_expand}, {"minute", apply_minute}, {"hour", apply_hour}, {"day", apply_day}, {"week", apply_week},
     {"month", apply_month}, {"year", apply_year},
 };
@@ -540,7 +342,7 @@ static bool finish(struct chain *c, struct work *w, struct test *t)
     case WORK_TEXT:
         *t = (struct test){.kind = TEST_PATTERN, .pattern = w->pattern};
         if (!pattern_seal(&c->l->rules->arena, &t->pattern, c->cased))
-            return refuse_work(c, w, "this text cannot be compared without regard to case");
+            return work_refuse(c, w, "this text cannot be compared without regard to case");
         return !t->pattern.folded || rules_keep_regex(c->l->rules, t->pattern.folded);
     case WORK_NUMBER: *t = (struct test){.kind = TEST_NUMBER, .number = w->number}; return true;
     case WORK_BOOL: *t = (struct test){.kind = TEST_BOOL, .truth = w->truth}; return true;
@@ -554,7 +356,7 @@ static bool finish(struct chain *c, struct work *w, struct test *t)
     case WORK_ANY: break;
     }
     *t = (struct test){.kind = TEST_ANY, .any = arena_alloc(&c->l->rules->arena, w->any_count * sizeof *t), .any_count = w->any_count};
-    if (!memory(c, t->any))
+    if (!work_memory(c, t->any))
         return false;
     for (size_t i = 0; i < w->any_count; i++)
         if (!finish(c, &w->any[i], &t->any[i]))
@@ -577,7 +379,7 @@ static bool take_value(struct chain *c, const struct yaml *y, struct work *w)
         w->kind = WORK_NUMBER;
     else
         w->kind = WORK_TEXT;
-    return w->kind != WORK_TEXT || memory(c, pattern_parse(&c->l->rules->arena, y->text, &w->pattern) ? y : NULL);
+    return w->kind != WORK_TEXT || work_memory(c, pattern_parse(&c->l->rules->arena, y->text, &w->pattern) ? y : NULL);
 }
 
 static bool take_values(struct chain *c, const struct yaml *entry, const struct modifier *const *mods, size_t mod_count)
@@ -590,7 +392,7 @@ static bool take_values(struct chain *c, const struct yaml *entry, const struct 
         return false;
     }
     item->tests = arena_alloc(&c->l->rules->arena, count * sizeof *item->tests);
-    if (!memory(c, item->tests))
+    if (!work_memory(c, item->tests))
         return false;
     bool expands = false;
     for (size_t m = 0; m < mod_count; m++)
@@ -600,14 +402,14 @@ static bool take_values(struct chain *c, const struct yaml *entry, const struct 
         if (!take_value(c, y, &w))
             return false;
         if (w.kind == WORK_NULL && list && count > 1)
-            return refuse_work(c, &w, "null stands alone, never inside a list");
+            return work_refuse(c, &w, "null stands alone, never inside a list");
         if (w.kind == WORK_NULL && mod_count && !(mod_count == 1 && mods[0]->apply == apply_neq))
-            return refuse_work(c, &w, "null takes no modifiers");
+            return work_refuse(c, &w, "null takes no modifiers");
         if (item->keyword && (w.kind == WORK_NULL || w.kind == WORK_BOOL))
-            return refuse_work(c, &w, "a keyword must be text or a number");
+            return work_refuse(c, &w, "a keyword must be text or a number");
         if (item->keyword && w.kind == WORK_NUMBER) {
             w.kind = WORK_TEXT;
-            if (!memory(c, pattern_parse(&c->l->rules->arena, w.raw, &w.pattern) ? y : NULL))
+            if (!work_memory(c, pattern_parse(&c->l->rules->arena, w.raw, &w.pattern) ? y : NULL))
                 return false;
         }
         c->line = y->line;
