@@ -7,7 +7,7 @@
 
 #include <stdio.h>
 
-enum { WIDE_COLUMNS = 130, WHO_MOST = 28, ACTION_MOST = 26, LIST_MOST = 3 };
+enum { WIDE_COLUMNS = 130, WHO_MOST = 28, ACTION_MOST = 26, LIST_MOST = 3, CELL_LEAST = 6, TARGETS_LEAST = 12, MORE_LEAST = 8 };
 
 void line_init(struct line_state *l, struct out *out, bool several)
 {
@@ -48,16 +48,26 @@ void line_targets(struct buf *out, const struct exchange *x)
         buf_format(out, ",+%zu", count - told);
 }
 
-void line_outcome(struct buf *out, const struct exchange *x)
+static void add_status(struct buf *out, const struct exchange *x)
 {
     if (x->status)
         buf_format(out, "%d", x->status);
     if (!x->status || (x->outcome != OUTCOME_OK && x->outcome != OUTCOME_FAILED))
         buf_format(out, "%s%s", x->status ? " " : "", view_outcome_name(x->outcome));
+}
+
+static void add_reason(struct buf *out, const struct exchange *x)
+{
     if (x->reason.size) {
         buf_add_byte(out, ' ');
         emit_text(out, x->reason);
     }
+}
+
+void line_outcome(struct buf *out, const struct exchange *x)
+{
+    add_status(out, x);
+    add_reason(out, x);
 }
 
 void line_docs(struct buf *out, const struct exchange *x)
@@ -80,7 +90,8 @@ static void pad_to(struct out *o, size_t from, size_t width)
         out_pad(o, width - used);
 }
 
-static void put_time(struct line_state *l, int64_t time_ns)
+// The columns it took in the line.
+static size_t put_time(struct line_state *l, int64_t time_ns)
 {
     char text[48];
     struct out *o = l->out;
@@ -89,7 +100,7 @@ static void put_time(struct line_state *l, int64_t time_ns)
         out_paint(o, PAINT_DIM);
         buf_format(&o->text, "%s", text);
         out_paint(o, PAINT_NONE);
-        return;
+        return strlen(text);
     }
     char day[16 + 8];
     snprintf(day, sizeof day, "%.10s", text);
@@ -102,22 +113,50 @@ static void put_time(struct line_state *l, int64_t time_ns)
     out_paint(o, PAINT_DIM);
     buf_format(&o->text, "%.12s", text + 11);
     out_paint(o, PAINT_NONE);
+    return 12;
 }
 
-// A cell that may widen its column, up to a limit; longer ones stick out or are cut on a terminal.
-static void put_cell(struct line_state *l, struct buf *text, size_t *width, size_t most)
+// How much room the line at hand has; without a terminal nothing is ever cut.
+struct room {
+    size_t who, action, targets, more;
+};
+
+static size_t shrink(size_t have, size_t least, size_t *over)
 {
-    struct out *o = l->out;
-    size_t used = emit_columns(buf_view(text)), from = o->text.size;
+    size_t by = have > least ? have - least : 0;
+    by = by < *over ? by : *over;
+    *over -= by;
+    return have - by;
+}
+
+static size_t columns_of(const struct buf *text)
+{
+    return emit_columns(buf_view(text));
+}
+
+static size_t cell_width(struct line_state *l, const struct buf *text, size_t *width, size_t most)
+{
+    size_t used = columns_of(text);
     if (used > *width)
         *width = used < most ? used : most;
-    if (o->columns && used > *width)
-        emit_cut(&o->text, buf_view(text), *width, o->unicode);
+    return l->out->columns || used < *width ? *width : used;
+}
+
+static void put_cut(struct out *o, struct buf *text, size_t width)
+{
+    if (o->columns && columns_of(text) > width)
+        emit_cut(&o->text, buf_view(text), width, o->unicode);
     else
         buf_add_bytes(&o->text, buf_view(text));
-    pad_to(o, from, *width);
+}
+
+// A cell of a column; a longer one sticks out, or is cut on a terminal.
+static void put_cell(struct out *o, struct buf *text, size_t width)
+{
+    size_t from = o->text.size;
+    put_cut(o, text, width);
+    pad_to(o, from, width);
     buf_add_byte(&o->text, ' ');
-    buf_clear(text);
 }
 
 static enum paint outcome_paint(const struct exchange *x)
@@ -127,32 +166,79 @@ static enum paint outcome_paint(const struct exchange *x)
     return x->outcome == OUTCOME_FAILED ? PAINT_RED : PAINT_YELLOW;
 }
 
-// Everything behind the aligned part, each piece only where there is something to say.
-static void put_rest(struct line_state *l, const struct exchange *x, struct buf *cell)
+struct cells {
+    struct buf who, action, targets, status, more, danger;
+};
+
+static void fill_cells(struct cells *c, const struct exchange *x)
 {
-    struct out *o = l->out;
-    line_targets(cell, x);
-    if (cell->size) {
-        buf_add_bytes(&o->text, buf_view(cell));
+    char text[80];
+    line_who(&c->who, x);
+    buf_format(&c->who, "@%s", view_ip(&x->client, text, sizeof text));
+    emit_text(&c->action, view_action_text(x));
+    line_targets(&c->targets, x);
+    add_status(&c->status, x);
+    add_reason(&c->more, x);
+    struct buf docs = {0};
+    line_docs(&docs, x);
+    if (docs.size)
+        buf_format(&c->more, "  %s", buf_text(&docs));
+    c->more.failed |= docs.failed;
+    buf_fini(&docs);
+    if (x->status && x->answered_ns != WHEN_UNKNOWN && x->answered_ns >= x->time_ns)
+        buf_format(&c->more, "  %lld ms", (long long)((x->answered_ns - x->time_ns + WHEN_NS_PER_MS / 2) / WHEN_NS_PER_MS));
+    if (x->flags & EXCHANGE_TRUNCATED)
+        buf_add_text(&c->more, "  truncated");
+    if (x->flags & EXCHANGE_HEAD_TRUNCATED)
+        buf_add_text(&c->more, "  head cut");
+    if (x->danger.size) {
+        buf_add_text(&c->danger, "  ");
+        emit_text(&c->danger, x->danger);
+    }
+}
+
+// The parts that tell what happened (status, outcome, danger) are never cut: first the who and the API give way, then the
+// targets, down to what still tells something; what stands behind the status takes what is left.
+static struct room share_room(struct line_state *l, const struct cells *c, const struct exchange *x, size_t used)
+{
+    size_t verb = x->verb.size ? emit_columns(x->verb) : 1;
+    struct room r = {.targets = columns_of(&c->targets), .more = SIZE_MAX};
+    r.who = cell_width(l, &c->who, &l->who, WHO_MOST);
+    r.action = cell_width(l, &c->action, &l->action, ACTION_MOST);
+    if (!l->out->columns)
+        return r;
+    size_t fixed = used + 1 + 1 + (verb > 6 ? verb : 6) + 1 + 2 + (r.targets ? 2 : 0) + columns_of(&c->status) + columns_of(&c->danger);
+    size_t have = l->out->columns - 1, need = fixed + r.who + r.action + r.targets, over = need > have ? need - have : 0;
+    r.more = need < have ? have - need : 0;
+    r.who = shrink(r.who, 2 * CELL_LEAST, &over);
+    r.action = shrink(r.action, 2 * CELL_LEAST, &over);
+    r.targets = shrink(r.targets, TARGETS_LEAST, &over);
+    r.who = shrink(r.who, CELL_LEAST, &over);
+    r.action = shrink(r.action, CELL_LEAST, &over);
+    r.targets = shrink(r.targets, 1, &over);
+    r.who = shrink(r.who, 0, &over);
+    r.action = shrink(r.action, 0, &over);
+    return r;
+}
+
+// Everything behind the aligned part, each piece only where there is something to say.
+static void put_rest(struct out *o, const struct exchange *x, struct cells *c, const struct room *r)
+{
+    if (c->targets.size) {
+        put_cut(o, &c->targets, r->targets);
         buf_add_text(&o->text, "  ");
     }
-    buf_clear(cell);
     out_paint(o, outcome_paint(x));
-    line_outcome(&o->text, x);
-    out_paint(o, PAINT_NONE);
-    line_docs(cell, x);
-    if (cell->size)
-        buf_format(&o->text, "  %s", buf_text(cell));
-    if (x->status && x->answered_ns != WHEN_UNKNOWN && x->answered_ns >= x->time_ns)
-        buf_format(&o->text, "  %lld ms", (long long)((x->answered_ns - x->time_ns + WHEN_NS_PER_MS / 2) / WHEN_NS_PER_MS));
-    if (x->flags & EXCHANGE_TRUNCATED)
-        buf_add_text(&o->text, "  truncated");
-    if (x->flags & EXCHANGE_HEAD_TRUNCATED)
-        buf_add_text(&o->text, "  head cut");
+    buf_add_bytes(&o->text, buf_view(&c->status));
+    if (!x->reason.size)
+        out_paint(o, PAINT_NONE);
+    if (r->more >= MORE_LEAST || columns_of(&c->more) <= r->more) // dots right behind a status would look like a cut one
+        put_cut(o, &c->more, r->more);
+    if (x->reason.size)
+        out_paint(o, PAINT_NONE);
     if (x->danger.size) {
-        buf_add_text(&o->text, "  ");
         out_paint(o, PAINT_RED);
-        emit_text(&o->text, x->danger);
+        buf_add_bytes(&o->text, buf_view(&c->danger));
         out_paint(o, PAINT_NONE);
     }
 }
@@ -183,20 +269,27 @@ static void cut_line(struct out *o, size_t from)
     }
 }
 
+static size_t line_start(const struct out *o)
+{
+    size_t from = o->text.size;
+    while (from && o->text.at[from - 1] != '\n')
+        from--;
+    return from;
+}
+
 bool line_row(struct line_state *l, const struct tape_row *row, const char *tape_name)
 {
     struct out *o = l->out;
     const struct exchange *x = &row->x;
-    struct buf cell = {0};
+    struct cells c = {0};
+    struct buf head = {0};
     char text[320];
-    put_time(l, x->time_ns);
-    size_t from = o->text.size;
-    while (from && o->text.at[from - 1] != '\n')
-        from--;
-    buf_format(&o->text, "  %5s  ", view_id(row, l->several ? tape_name : NULL, text, sizeof text));
-    line_who(&cell, x);
-    buf_format(&cell, "@%s", view_ip(&x->client, text, sizeof text));
-    put_cell(l, &cell, &l->who, WHO_MOST);
+    fill_cells(&c, x);
+    size_t time_columns = put_time(l, x->time_ns), from = line_start(o);
+    buf_format(&head, "  %5s  ", view_id(row, l->several ? tape_name : NULL, text, sizeof text));
+    buf_add_bytes(&o->text, buf_view(&head));
+    struct room r = share_room(l, &c, x, time_columns + columns_of(&head));
+    put_cell(o, &c.who, r.who);
     out_paint(o, x->danger.size ? PAINT_ALARM : PAINT_NONE);
     buf_add_byte(&o->text, x->danger.size ? '!' : ' '); // in front, where no narrow terminal cuts it off
     out_paint(o, PAINT_NONE);
@@ -204,17 +297,19 @@ bool line_row(struct line_state *l, const struct tape_row *row, const char *tape
     emit_text(&o->text, x->verb.size ? x->verb : bytes_of_text("?"));
     pad_to(o, at, 6);
     buf_add_byte(&o->text, ' ');
-    emit_text(&cell, view_action_text(x));
     if (x->flags & EXCHANGE_WRITE)
         out_paint(o, PAINT_BOLD);
-    put_cell(l, &cell, &l->action, ACTION_MOST);
+    put_cell(o, &c.action, r.action);
     buf_add_byte(&o->text, ' ');
     out_paint(o, PAINT_NONE);
-    put_rest(l, x, &cell);
+    put_rest(o, x, &c, &r);
     cut_line(o, from);
     buf_add_byte(&o->text, '\n');
-    o->text.failed |= cell.failed;
-    buf_fini(&cell);
+    struct buf *const parts[] = {&head, &c.who, &c.action, &c.targets, &c.status, &c.more, &c.danger};
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        o->text.failed |= parts[i]->failed;
+        buf_fini(parts[i]);
+    }
     return out_push(o);
 }
 
@@ -238,9 +333,7 @@ bool line_gap(struct line_state *l, const struct line_gap *sum)
     struct out *o = l->out;
     char text[48];
     put_time(l, sum->from_ns);
-    size_t from = o->text.size;
-    while (from && o->text.at[from - 1] != '\n')
-        from--;
+    size_t from = line_start(o);
     out_paint(o, PAINT_MAGENTA);
     buf_add_text(&o->text, "  -- not seen: ");
     if (sum->bytes)
