@@ -211,6 +211,12 @@ bool option_parse(const struct command *c, int argc, char **argv, void *settings
     return true;
 }
 
+bool option_given(const struct command *c, char **operands, const char *name)
+{
+    const struct option *o = by_name(c, name, strlen(name));
+    return o && operands && head_of(operands)->given[o - c->options];
+}
+
 void option_free(const struct command *c, void *settings, char **operands)
 {
     for (size_t i = 0; i < c->option_count; i++)

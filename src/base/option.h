@@ -52,6 +52,8 @@ struct command {
 // *operands is a fresh array (option_free). --help is the caller's (it is seen as *help).
 bool option_parse(const struct command *c, int argc, char **argv, void *settings, int *operand_count, char ***operands, bool *help,
                   struct fault *fault);
+// Whether the option stood on the command line, where 0 is a value like any other. `operands` as run() gets them.
+bool option_given(const struct command *c, char **operands, const char *name);
 // Reads "name = value" lines for the options marked `config`; options already given on the command line win.
 // The texts that settings then point to live in `texts`.
 bool option_read_config(const struct command *c, const char *path, void *settings, struct arena *texts, struct fault *fault);

@@ -18,6 +18,7 @@ struct log_settings {
     struct option_list tapes;
     struct filter_options filter;
     int64_t newest;
+    bool none;          // -n 0
     bool follow, json, csv;
     const char *color, *gaps;
 };
@@ -146,6 +147,24 @@ static bool print_row_of_newest(void *ctx, const struct tape_row *row)
     return first ? print_row_newest(n->printer, row) : print_row(n->printer, row);
 }
 
+static bool see_row(void *ctx, const struct tape_row *row)
+{
+    struct printer *p = ctx;
+    tape_cursor_seen(p->cursor, row);
+    return true;
+}
+
+// -n 0: nothing of what is there; a follower begins behind it.
+static bool skip_all(struct printer *p, struct tape_filter *f, struct fault *fault)
+{
+    if (!p->cursor)
+        return true;
+    f->newest = 1;
+    bool ok = tape_select(p->tape, f, see_row, p, fault);
+    f->newest = 0;
+    return ok;
+}
+
 static bool follow(struct printer *p, const struct tape_filter *f, struct fault *fault)
 {
     while (!interrupted && out_flush(p->out)) {
@@ -158,6 +177,18 @@ static bool follow(struct printer *p, const struct tape_filter *f, struct fault 
     return true;
 }
 
+static bool print_what_is_there(struct printer *p, struct tape_filter *f, struct fault *fault)
+{
+    const struct log_settings *s = p->settings;
+    f->newest = s->newest ? s->newest : s->follow && !s->filter.since ? FOLLOW_BEFORE : 0;
+    struct newest_printer newest = {p, f->newest == 0};
+    bool ok = load_gaps(p, f, fault) && tape_select(p->tape, f, print_row_of_newest, &newest, fault);
+    f->newest = 0;
+    if (ok && p->text && !interrupted)
+        print_gaps_until(p, INT64_MAX);
+    return ok;
+}
+
 static bool print_log(struct printer *p, struct tape_filter *f, struct fault *fault)
 {
     const struct log_settings *s = p->settings;
@@ -165,12 +196,7 @@ static bool print_log(struct printer *p, struct tape_filter *f, struct fault *fa
         view_csv_head(&p->out->text);
     if (s->follow && !(p->cursor = tape_cursor_open(p->tape, fault)))
         return false;
-    f->newest = s->newest ? s->newest : s->follow && !s->filter.since ? FOLLOW_BEFORE : 0;
-    struct newest_printer newest = {p, f->newest == 0};
-    bool ok = load_gaps(p, f, fault) && tape_select(p->tape, f, print_row_of_newest, &newest, fault);
-    f->newest = 0;
-    if (ok && p->text && !interrupted)
-        print_gaps_until(p, INT64_MAX);
+    bool ok = s->none ? skip_all(p, f, fault) : print_what_is_there(p, f, fault);
     if (ok && s->follow)
         ok = follow(p, f, fault);
     tape_cursor_close(p->cursor);
@@ -193,6 +219,7 @@ static int run(void *settings, int operand_count, char **operands)
     struct out out;
     struct tape_filter filter;
     tape_options_output(&out, s->color);
+    s->none = !s->newest && option_given(&cmd_log, operands, "lines");
     bool ok = tape_options_no_operands("log", operand_count, operands, &fault);
     if (ok && s->json && s->csv)
         ok = fault_user(&fault, "--json and --csv exclude each other");

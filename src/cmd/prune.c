@@ -13,6 +13,7 @@ struct prune_options {
     uint64_t max_size;
     struct option_list index, segment;
     bool keep_log, dry_run, json;
+    bool by_age, by_time, by_size; // given: 0 is an age, a moment and a size too
 };
 
 #define AT(field) offsetof(struct prune_options, field)
@@ -31,8 +32,10 @@ static const struct option options[] = {
 
 static bool check(const struct prune_options *o, struct fault *fault)
 {
-    if (!o->bodies_older && !o->before && !o->max_size && !o->index.count && !o->segment.count)
+    if (!o->by_age && !o->by_time && !o->by_size && !o->index.count && !o->segment.count)
         return fault_user(fault, "prune needs to be told what to drop: --bodies-older AGE, --before TIME, --max-size SIZE, --index PATTERN or --segment NAME");
+    if (o->by_size && !o->max_size)
+        return fault_user(fault, "--max-size 0: no tape is that small; to drop all bodies say --bodies-older 0s, to drop everything remove the directory");
     if (o->keep_log && !o->segment.count)
         return fault_user(fault, "--keep-log belongs to --segment");
     return true;
@@ -60,9 +63,12 @@ static int run(void *settings, int operand_count, char **operands)
     struct fault fault = {0};
     struct out out;
     int64_t now_ns = clock_now_ns();
+    o->by_age = option_given(&cmd_prune, operands, "bodies-older");
+    o->by_time = option_given(&cmd_prune, operands, "before");
+    o->by_size = option_given(&cmd_prune, operands, "max-size");
     struct prune_result result = {0};
     struct prune_settings s = {
-        .bodies_before_ns = o->bodies_older ? now_ns - o->bodies_older : WHEN_UNKNOWN, .log_before_ns = o->before ? o->before : WHEN_UNKNOWN,
+        .bodies_before_ns = o->by_age ? now_ns - o->bodies_older : WHEN_UNKNOWN, .log_before_ns = o->by_time ? o->before : WHEN_UNKNOWN,
         .max_bytes = o->max_size, .index = o->index.at, .index_count = o->index.count, .segment = o->segment.at, .segment_count = o->segment.count,
         .keep_log = o->keep_log, .dry_run = o->dry_run,
     };
