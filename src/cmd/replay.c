@@ -8,6 +8,7 @@
 #include "../view/emit.h"
 #include "replay_follow.h"
 #include "replay_options.h"
+#include "replay_plan.h"
 #include "tape_options.h"
 
 #include <signal.h>
@@ -18,7 +19,7 @@
 struct replay_settings {
     struct replay_choice choice;
     struct replay_account account;
-    const char *color, *dead_letters, *mappings, *cutover;
+    const char *color, *dead_letters, *mappings, *cutover, *plan;
     int64_t lanes, sample;
     bool json, dry_run, yes, in_place, quiet, follow;
 };
@@ -30,6 +31,7 @@ static const struct option options[] = {
     REPLAY_ACCOUNT_OPTIONS(AT(account)),
     {0, "How", OPTION_GROUP, 0, NULL, NULL, NULL, false},
     {'n', "dry-run", OPTION_FLAG, AT(dry_run), NULL, "Print the plan and stop. Needs no target; with one, what it holds already is taken into account.", NULL, false},
+    {'P', "plan", OPTION_TEXT, AT(plan), "FILE", "With --dry-run and --target: also write the plan down. Without --dry-run: do exactly what FILE says (it holds the choices), on the cluster it was made for; refused when tape, range or target have changed since.", NULL, false},
     {'F', "follow", OPTION_FLAG, AT(follow), NULL, "Go on with what is being recorded, and say when the copy is less than a second behind.", NULL, false},
     {0, "cutover", OPTION_TEXT, AT(cutover), "NAME", "Follow; when less than a second behind, block writes to NAME, write the rest, compare everything, and make NAME an alias of the copy in one step. NAME may be an alias or, as after an accident, an index (it is removed).", NULL, false},
     {0, "exact-versions", OPTION_FLAG, AT(choice) + offsetof(struct replay_choice, exact), NULL, "For an isolated copy: documents keep the versions they had (version_type=external_gte).", NULL, false},
@@ -260,6 +262,11 @@ static int run(void *settings, int operand_count, char **operands)
     if (!tape)
         return diag_fault(&fault);
     tape_options_output(&out, s->color);
+    if (s->plan && (s->follow || s->cutover || (s->dry_run && !s->account.target))) {
+        fault_user(&fault, s->follow || s->cutover ? "--plan is one range that was looked at: it cannot be combined with --follow or --cutover"
+                                                   : "--plan belongs to one cluster: say --target too");
+        return tape_options_end(tape, &out, false, &fault, 2);
+    }
     if (s->dry_run && !s->account.target)
         return dry_run(s, tape, &out);
     if ((s->follow || s->cutover) && (s->choice.before || s->choice.until)) {
@@ -268,8 +275,13 @@ static int run(void *settings, int operand_count, char **operands)
     }
     struct plan_seen *seen = s->follow || s->cutover ? plan_seen_open(tape_count(tape)) : NULL;
     r.seen = seen;
-    bool ok = replay_run_open(&r, &s->choice, &s->account, tape, s->lanes > 0 ? (unsigned)s->lanes : 4, !s->dry_run, &fault);
-    ok = ok && right_place(s, &r, &fault);
+    struct replay_plan_file file = {0};
+    bool execute = s->plan && !s->dry_run;
+    bool ok = !execute || replay_plan_load(s->plan, &s->choice, &file, &fault);
+    ok = ok && replay_run_open(&r, &s->choice, &s->account, tape, s->lanes > 0 ? (unsigned)s->lanes : 4, !s->dry_run, &fault);
+    ok = ok && right_place(s, &r, &fault) && (!execute || replay_plan_check(s->plan, &file, &r, &fault));
+    if (ok && s->plan && s->dry_run && !plan_refusal(r.plan))
+        ok = replay_plan_save(s->plan, &s->choice, &r, &fault);
     if (ok) {
         if (s->json) {
             buf_add_text(&out.text, "{\"plan\":");
@@ -289,6 +301,7 @@ static int run(void *settings, int operand_count, char **operands)
     bool refused = r.refused && !ok;
     replay_run_close(&r);
     plan_seen_close(seen);
+    replay_plan_fini(&file);
     int end = tape_options_end(tape, &out, ok, &fault, status);
     return refused && end == 2 ? REPLAY_REFUSED : end;
 }
@@ -305,7 +318,8 @@ const struct command cmd_replay = {
             "by-query calls to the chosen indices aside.",
     .examples = "estape replay --before 4711 --map catalog=catalog_restored --target http://es:9200\teverything up to the accident\n"
                 "estape replay --skip 4711 --map catalog=catalog_restored --target http://es:9200\tand everything since\n"
-                "estape replay --skip 4711 --dry-run\twhat would be written\n",
+                "estape replay --skip 4711 --dry-run\twhat would be written\n"
+                "estape replay --plan plan.json --target http://es:9200\twhat --dry-run --plan plan.json wrote down\n",
     .see_also = "check verify export snapshots timeline",
     .exit_text = "0 the target equals the plan; 1 it does not, or something failed; 2 usage; 3 refused before anything was written, because a decision is missing (the text names the "
                  "option)",

@@ -12,7 +12,7 @@ struct replay_choice {
     struct option_list tapes, index, maps, skip;
     const char *before, *unknown, *casualties;
     int64_t since, until;
-    bool allow_gaps, admin, exact;
+    bool allow_gaps, exact;
 };
 struct replay_account {
     const char *target, *user, *api_key_file, *ca, *snapshot, *journal;

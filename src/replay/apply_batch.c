@@ -65,7 +65,7 @@ static void dead_letter(struct apply *ap, const struct work *w, const char *why)
     buf_fini(&line);
 }
 
-static bool finish(struct apply *ap, struct work *w, enum work_end end, const char *why)
+bool apply_finish(struct apply *ap, struct work *w, enum work_end end, const char *why)
 {
     static const enum journal_state states[] = {JOURNAL_DONE, JOURNAL_DONE, JOURNAL_LEFT, JOURNAL_REFUSED, JOURNAL_REFUSED};
     w->state = WORK_END;
@@ -94,7 +94,7 @@ static bool finish(struct apply *ap, struct work *w, enum work_end end, const ch
     return write_journal(ap, w, states[end]);
 }
 
-static bool touched(const struct apply *ap, const struct work *w)
+bool apply_touched(const struct apply *ap, const struct work *w)
 {
     const struct preflight_index *p = apply_index(ap, w->doc.slot);
     const int64_t *max = ap->max_seq[p - ap->set->indices];
@@ -113,7 +113,7 @@ static bool touched(const struct apply *ap, const struct work *w)
 }
 
 // Deleted by live traffic since the restore: to be left so, unless the plan ends in a delete itself.
-static bool deleted_live(const struct apply *ap, const struct work *w)
+bool apply_deleted_live(const struct apply *ap, const struct work *w)
 {
     const struct plan_step *last = &w->doc.steps[w->doc.step_count - 1];
     return ap->set->live && last->kind != OP_DELETE && live_deleted(ap->set->live, &w->doc);
@@ -268,10 +268,10 @@ static enum added add_work(struct apply *ap, struct buf *b, struct work *w)
     bool ok = true;
     pass_held(w);
     if (w->step == w->doc.step_count)
-        return finish(ap, w, w->wrote ? WORK_APPLIED : WORK_ALREADY, NULL) ? DONE_HERE : FAILED_HERE;
+        return apply_finish(ap, w, w->wrote ? WORK_APPLIED : WORK_ALREADY, NULL) ? DONE_HERE : FAILED_HERE;
     if (!fold_next(ap->set->source, &w->doc, w->step, &fold, &w->action, &why)) {
         if (why.kind == FAULT_USER && ap->set->allow_gaps)
-            return finish(ap, w, WORK_REFUSED, why.text) ? DONE_HERE : FAILED_HERE;
+            return apply_finish(ap, w, WORK_REFUSED, why.text) ? DONE_HERE : FAILED_HERE;
         *ap->fault = why;
         return FAILED_HERE;
     }
@@ -305,7 +305,7 @@ static enum added add_work(struct apply *ap, struct buf *b, struct work *w)
             w->step += (uint32_t)act->steps;
             return add_work(ap, b, w);
         }
-        ok = finish(ap, w, WORK_NO_BASE, "the target does not have the document that this update changes");
+        ok = apply_finish(ap, w, WORK_NO_BASE, "the target does not have the document that this update changes");
         return ok ? DONE_HERE : FAILED_HERE;
     }
     return ADDED;
@@ -344,7 +344,7 @@ static bool send_write(struct apply *ap, struct lane *l)
 
 // ---- the next request of a lane ---------------------------------------------------------------------------------------
 
-static bool proceed(struct apply *ap, struct lane *l)
+bool apply_proceed(struct apply *ap, struct lane *l)
 {
     while (ap->fault->kind == FAULT_NONE) {
         size_t look = 0, ready = 0, compare = 0;
@@ -397,7 +397,7 @@ bool apply_lane_begin(struct apply *ap, struct lane *l)
             continue;
         // The tape's own numbers spare the look where they are certain: the copy's document is the one last held.
         bool number = ap->set->about->seq_no && w->doc.held_seq >= 0 && w->doc.held_term >= 0 && !(w->doc.steps[0].flags & PLAN_STEP_UNSURE);
-        if (p->seam.kind == PLAN_SEAM_EMPTY && (w->doc.flags & PLAN_DOC_BASE_EMPTY) && !deleted_live(ap, w)) {
+        if (p->seam.kind == PLAN_SEAM_EMPTY && (w->doc.flags & PLAN_DOC_BASE_EMPTY) && !apply_deleted_live(ap, w)) {
             w->state = WORK_READY;
         } else if (number && (w->doc.flags & PLAN_DOC_HELD_EXISTS)) {
             w->found = true;
@@ -407,15 +407,15 @@ bool apply_lane_begin(struct apply *ap, struct lane *l)
             w->state = WORK_READY;
         }
     }
-    return proceed(ap, l);
+    return apply_proceed(ap, l);
 }
 
 bool apply_lane_resume(struct apply *ap, struct lane *l)
 {
-    return proceed(ap, l);
+    return apply_proceed(ap, l);
 }
 
-static bool pause_lane(struct apply *ap, struct lane *l)
+bool apply_pause(struct apply *ap, struct lane *l)
 {
     int64_t wait_ms = 200 << (l->pauses < 7 ? l->pauses : 7);
     l->pauses++;
@@ -424,213 +424,4 @@ static bool pause_lane(struct apply *ap, struct lane *l)
     l->state = LANE_WAITING;
     l->again_ns = clock_steady_ns() + wait_ms * WHEN_NS_PER_MS;
     return true;
-}
-
-// ---- answers ----------------------------------------------------------------------------------------------------------
-
-static bool see_document(struct apply *ap, struct work *w, const struct json *d)
-{
-    struct json *found = d ? json_member(d, "found") : NULL, *error = d ? json_member(d, "error") : NULL;
-    if (error && !bytes_equal_text(json_member(error, "type") ? json_member(error, "type")->text : (struct bytes){0}, "index_not_found_exception"))
-        return finish(ap, w, WORK_REFUSED, "the target could not read the document");
-    w->looked = true;
-    int64_t before = w->seq_no;
-    bool doubt = w->in_doubt;
-    w->found = found && json_true(found);
-    w->seq_no = w->found ? json_int(json_member(d, "_seq_no"), -1) : -1;
-    w->primary_term = w->found ? json_int(json_member(d, "_primary_term"), -1) : -1;
-    w->version = w->found ? json_int(json_member(d, "_version"), -1) : -1;
-    w->in_doubt = false;
-    w->state = WORK_READY;
-    if (doubt && w->found && before >= 0 && w->seq_no == before)
-        w->ours = w->wrote; // our last acknowledged write still stands: the lost one did not arrive
-    else if (doubt && w->found && touched(ap, w)) {
-        w->state = WORK_COMPARE;
-        return true;
-    }
-    if (touched(ap, w)) {
-        w->state = WORK_COMPARE;
-        return true;
-    }
-    if (!w->found && deleted_live(ap, w))
-        return finish(ap, w, WORK_LEFT, NULL);
-    return true;
-}
-
-static bool read_answer(struct apply *ap, struct lane *l, struct target_reply *reply)
-{
-    struct arena a;
-    arena_init(&a, 0);
-    struct json *j = reply->status == 200 ? json_parse(&a, buf_view(&reply->body), NULL) : NULL, *docs = j ? json_member(j, "docs") : NULL;
-    bool ok = true;
-    if (!docs || docs->count != l->sent_count) {
-        char why[300];
-        target_reason(reply, why, sizeof why);
-        arena_fini(&a);
-        if ((reply->status == 0 || reply->status == 429 || reply->status == 503) && l->pauses < 12)
-            return pause_lane(ap, l);
-        return fault_system(ap->fault, "reading documents from the target: %s", reply->status ? why : reply->error);
-    }
-    size_t i = 0;
-    for (struct json *d = docs->first; d && ok; d = d->next, i++)
-        ok = see_document(ap, &l->works[l->sent[i]], d);
-    arena_fini(&a);
-    return ok && proceed(ap, l);
-}
-
-// Somebody wrote it since the restore. If it is exactly what the plan ends in, it was an earlier run of ours (or as good).
-static bool compare_answer(struct apply *ap, struct lane *l, struct target_reply *reply)
-{
-    struct arena a;
-    arena_init(&a, 0);
-    struct json *j = reply->status == 200 ? json_parse(&a, buf_view(&reply->body), NULL) : NULL, *docs = j ? json_member(j, "docs") : NULL;
-    if (!docs || docs->count != l->sent_count) {
-        arena_fini(&a);
-        if (l->pauses < 12)
-            return pause_lane(ap, l);
-        return fault_system(ap->fault, "reading documents from the target: %s", reply->error);
-    }
-    size_t i = 0;
-    bool ok = true;
-    for (struct json *d = docs->first; d && ok; d = d->next, i++) {
-        struct work *w = &l->works[l->sent[i]];
-        struct fold_settings fold = {.combine = !ap->set->exact};
-        struct fault why = {0};
-        struct json *source = json_member(d, "_source");
-        bool same = false;
-        uint32_t step = 0;
-        while (step < w->doc.step_count) {
-            if (!fold_next(ap->set->source, &w->doc, step, &fold, &w->action, &why))
-                break;
-            step += (uint32_t)w->action.steps;
-            struct buf *content = w->action.kind == FOLD_FULL ? &w->action.body : w->action.kind == FOLD_UPDATE && w->action.insert.size ? &w->action.insert : NULL;
-            struct json *want = content ? json_parse(&a, bytes_of(arena_copy(&a, content->at, content->size), content->size), NULL) : NULL;
-            bool equal = source && want && json_equal(source, want);
-            if (step == w->doc.step_count)
-                same = equal;
-            else if (equal && step > w->step) {
-                w->step = step; // it stands in the middle of its steps: go on from there
-                w->ours = true;
-            }
-        }
-        // One version on from where it stood when our request was lost: it was our request.
-        if (!same && !w->ours && w->doubt_version >= 0 && w->version == w->doubt_version + 1 && w->step < w->doc.step_count &&
-            fold_next(ap->set->source, &w->doc, w->step, &fold, &w->action, &why)) {
-            w->step += (uint32_t)w->action.steps;
-            w->ours = w->wrote = true;
-            same = w->step == w->doc.step_count;
-        }
-        w->doubt_version = -1;
-        if (same)
-            ok = finish(ap, w, w->wrote ? WORK_APPLIED : WORK_ALREADY, NULL);
-        else if (w->ours)
-            w->state = WORK_READY;
-        else
-            ok = finish(ap, w, WORK_LEFT, NULL);
-    }
-    arena_fini(&a);
-    return ok && proceed(ap, l);
-}
-
-static void written(struct work *w, const struct json *item)
-{
-    w->step += (uint32_t)w->action.steps;
-    w->wrote = w->ours = true;
-    w->tries = 0;
-    int64_t seq = json_int(json_member(item, "_seq_no"), -1), term = json_int(json_member(item, "_primary_term"), -1), version = json_int(json_member(item, "_version"), -1);
-    bool noop = json_is_text(json_member(item, "result"), "noop");
-    w->found = !json_is_text(json_member(item, "result"), "deleted") && w->sent_verb != 'd';
-    if (!noop || seq >= 0) {
-        w->seq_no = seq;
-        w->primary_term = term;
-        w->version = version;
-    }
-}
-
-static bool retry(struct apply *ap, struct work *w, enum work_state state, const char *why)
-{
-    ap->report->retries++;
-    if (++w->tries > APPLY_TRIES)
-        return finish(ap, w, WORK_REFUSED, why);
-    w->state = state;
-    return true;
-}
-
-static bool see_item(struct apply *ap, struct work *w, const struct json *item, bool *busy)
-{
-    int64_t status = json_int(json_member(item, "status"), 0);
-    struct json *error = json_member(item, "error"), *type = error ? json_member(error, "type") : NULL, *reason = error ? json_member(error, "reason") : NULL;
-    char why[400];
-    snprintf(why, sizeof why, "%lld %.*s: %.*s", (long long)status, type ? (int)type->text.size : 0, type ? (const char *)type->text.at : "",
-             reason && reason->kind == JSON_KIND_STRING ? (int)(reason->text.size > 250 ? 250 : reason->text.size) : 0,
-             reason && reason->kind == JSON_KIND_STRING ? (const char *)reason->text.at : "");
-    if (status / 100 == 2 || (status == 404 && !error && w->sent_verb == 'd')) {
-        written(w, item);
-        if (w->step < w->doc.step_count) {
-            w->state = WORK_READY;
-            return true;
-        }
-        return finish(ap, w, WORK_APPLIED, NULL);
-    }
-    if (status == 429 || status == 503) {
-        *busy = true;
-        w->state = WORK_READY;
-        return true;
-    }
-    if (status == 409) {
-        if (w->exact_sent) { // deleted and re-created late: its old version cannot come back
-            w->parity_lost = true;
-            return retry(ap, w, WORK_LOOK, why);
-        }
-        w->ours = false; // between our look and our write somebody was there: look again
-        return retry(ap, w, WORK_LOOK, why);
-    }
-    if (status == 404 && w->sent_verb == 'u')
-        return retry(ap, w, WORK_LOOK, why);
-    return finish(ap, w, WORK_REFUSED, why);
-}
-
-static bool write_answer(struct apply *ap, struct lane *l, struct target_reply *reply)
-{
-    struct arena a;
-    arena_init(&a, 0);
-    struct json *j = reply->status == 200 ? json_parse(&a, buf_view(&reply->body), NULL) : NULL, *items = j ? json_member(j, "items") : NULL;
-    bool busy = false, ok = true;
-    if (!items || items->count != l->sent_count) {
-        bool again = reply->status == 0 || reply->status == 429 || reply->status >= 500 || reply->status == 200;
-        char why[300];
-        target_reason(reply, why, sizeof why);
-        arena_fini(&a);
-        for (size_t i = 0; i < l->sent_count; i++) {
-            struct work *w = &l->works[l->sent[i]];
-            bool nothing_ran = reply->status == 429 || reply->status == 413;
-            w->in_doubt = !nothing_ran;
-            w->doubt_version = w->in_doubt && w->found ? w->version : -1;
-            w->state = nothing_ran ? WORK_READY : WORK_LOOK; // its answer was lost: never send blindly again
-        }
-        if (again && l->pauses < 12)
-            return pause_lane(ap, l);
-        if (reply->status == 413 && ap->bulk_docs > 1) {
-            ap->bulk_docs = 1;
-            return pause_lane(ap, l);
-        }
-        return fault_system(ap->fault, "the target refused a bulk: %s", reply->status ? why : reply->error);
-    }
-    size_t i = 0;
-    for (struct json *it = items->first; it && ok; it = it->next, i++)
-        ok = it->first && see_item(ap, &l->works[l->sent[i]], it->first, &busy);
-    arena_fini(&a);
-    if (!ok)
-        return false;
-    if (busy)
-        return pause_lane(ap, l);
-    l->pauses = 0;
-    if (ap->bulk_docs < APPLY_BATCH_DOCS)
-        ap->bulk_docs += 10;
-    return proceed(ap, l);
-}
-
-bool apply_lane_answer(struct apply *ap, struct lane *l, struct target_reply *reply)
-{
-    return l->state == LANE_READING ? read_answer(ap, l, reply) : l->state == LANE_COMPARING ? compare_answer(ap, l, reply) : write_answer(ap, l, reply);
 }

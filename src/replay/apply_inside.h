@@ -66,8 +66,14 @@ const struct preflight_index *apply_index(const struct apply *ap, uint32_t slot)
 uint64_t apply_key(const struct plan_doc *doc); // of its row in the journal
 // apply_batch.c: one lane's requests and what their answers mean
 bool apply_lane_begin(struct apply *ap, struct lane *l);  // works are in; sends the first request
-bool apply_lane_answer(struct apply *ap, struct lane *l, struct target_reply *reply);
 bool apply_lane_resume(struct apply *ap, struct lane *l); // after a pause
+bool apply_proceed(struct apply *ap, struct lane *l);     // sends the lane's next request, or the lane is idle again
+bool apply_pause(struct apply *ap, struct lane *l);       // the target is busy, or an answer was lost
+bool apply_finish(struct apply *ap, struct work *w, enum work_end end, const char *why); // counts and notes a document's end
+bool apply_touched(const struct apply *ap, const struct work *w); // somebody else wrote it since the restore
+bool apply_deleted_live(const struct apply *ap, const struct work *w);
+// apply_answer.c: what a lane's answers mean
+bool apply_lane_answer(struct apply *ap, struct lane *l, struct target_reply *reply);
 // apply_call.c: what is no document
 bool apply_prepare(struct apply *ap);                     // indices, mappings
 bool apply_barrier(struct apply *ap, const struct plan_barrier *b);

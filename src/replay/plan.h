@@ -55,7 +55,7 @@ struct plan_settings {
     size_t skip_count;
     int64_t since_ns, until_ns;  // WHEN_UNKNOWN: open
     enum plan_unknown unknown;
-    bool casualties_apply, allow_gaps, admin, exact_versions;
+    bool casualties_apply, allow_gaps, exact_versions;
     const struct plan_seam *seams;
     size_t seam_count;
     struct plan_seen *seen;      // NULL: a whole plan. Else taken exchanges are added to it, and a plan after the first is incremental
@@ -111,7 +111,7 @@ struct plan_doc {
     size_t step_count;
 };
 
-enum plan_barrier_kind { PLAN_BARRIER_UPDATE_BY_QUERY, PLAN_BARRIER_DELETE_BY_QUERY, PLAN_BARRIER_REINDEX, PLAN_BARRIER_ADMIN };
+enum plan_barrier_kind { PLAN_BARRIER_UPDATE_BY_QUERY, PLAN_BARRIER_DELETE_BY_QUERY, PLAN_BARRIER_REINDEX };
 struct plan_barrier {
     enum plan_barrier_kind kind;
     uint32_t slot, epoch;  // it runs after the epoch of this number
