@@ -307,6 +307,17 @@ static void tell_drops(struct recorder *r, int64_t now_ns)
     r->told_ns = now_ns;
 }
 
+// What a followed file did not bring becomes a gap row too: from its packet before to the one behind.
+static void tell_losses(struct recorder *r, int64_t now_ns)
+{
+    for (struct capture_loss loss; capture_take_loss(r->capture, &loss);) {
+        struct tape_gap gap = {.from_ns = loss.from_ns, .to_ns = loss.to_ns == WHEN_UNKNOWN ? now_ns : loss.to_ns, .cause = GAP_NOT_RECORDING, .side = -1};
+        if (gap.from_ns == WHEN_UNKNOWN || gap.from_ns > gap.to_ns)
+            gap.from_ns = gap.to_ns;
+        parcel_note(&r->packer, NOTE_GAP, &gap, sizeof gap);
+    }
+}
+
 static void tick(struct recorder *r)
 {
     int64_t now_ns = tape_now(r);
@@ -314,6 +325,7 @@ static void tick(struct recorder *r)
         return;
     wire_tick(r->wire, now_ns);
     es_tick(r->es, now_ns);
+    tell_losses(r, now_ns);
     if (capture_has_device(r->capture))
         tell_drops(r, now_ns);
     if (r->beat_ns == WHEN_UNKNOWN || now_ns - r->beat_ns >= HEARTBEAT_NS) {
@@ -395,6 +407,8 @@ bool recorder_run(struct recorder *r, void (*report)(void *, const struct record
     if (!ok && capture_has_device(r->capture))
         tell_own(r, "device_gone", fault->text);
     int64_t end_ns = tape_now(r);
+    if (end_ns != WHEN_UNKNOWN)
+        tell_losses(r, end_ns);
     if (end_ns != WHEN_UNKNOWN && capture_has_device(r->capture))
         tell_drops(r, end_ns);
     struct recorder_stats last;

@@ -26,6 +26,9 @@ struct source {
     uint32_t index;
     struct packet packet; // files: the next one
     bool have;
+    int64_t last_ns;      // files: of the newest packet
+    bool lossy;
+    struct capture_loss loss; // where lossy; several not yet taken are one
     union {
         struct device dev;
         struct file file;
@@ -70,6 +73,7 @@ static bool open_source(struct capture *c, const struct capture_settings *settin
     const struct capture_source *from = &settings->sources[i];
     s->index = (uint32_t)i;
     s->device = from->device;
+    s->last_ns = WHEN_UNKNOWN;
     c->count = i + 1;
     if (from->device) {
         c->devices++;
@@ -147,20 +151,32 @@ static void look_at_filter(struct capture *c, struct source *s)
     }
 }
 
+// `to_ns` of the packet behind it, or WHEN_UNKNOWN when none will come.
+static void note_loss(struct source *s, int64_t to_ns)
+{
+    s->file.lost = false;
+    s->loss.from_ns = s->lossy ? s->loss.from_ns : s->last_ns;
+    s->loss.to_ns = to_ns;
+    s->lossy = true;
+}
+
 // Makes the file's next packet ready. READ_END also when it ended earlier.
 static enum read_event prepare(struct capture *c, struct source *s)
 {
     while (!s->have) {
-        bool ended = s->file.ended;
         enum read_event e = file_next(&s->file, &s->packet);
         if (s->file.warning[0]) {
             warn(c, s->file.warning);
             c->stats.files_truncated++;
             s->file.warning[0] = 0;
         }
-        (void)ended;
+        if (s->file.lost && s->file.ended)
+            note_loss(s, WHEN_UNKNOWN);
         if (e != READ_PACKET)
             return e;
+        if (s->file.lost)
+            note_loss(s, s->packet.time_ns);
+        s->last_ns = s->packet.time_ns;
         c->stats.packets_seen++;
         c->stats.bytes_seen += s->packet.caplen_bytes;
         s->have = true;
@@ -253,6 +269,19 @@ void capture_stats(struct capture *c, struct capture_stats *stats)
 const char *capture_warning(struct capture *c)
 {
     return c->told < c->warned ? c->warnings[c->told++ % WARNINGS_MAX] : NULL;
+}
+
+bool capture_take_loss(struct capture *c, struct capture_loss *loss)
+{
+    for (size_t i = 0; i < c->count; i++) {
+        struct source *s = &c->sources[i];
+        if (!s->lossy)
+            continue;
+        *loss = s->loss;
+        s->lossy = false;
+        return true;
+    }
+    return false;
 }
 
 bool capture_has_device(const struct capture *c)

@@ -27,6 +27,11 @@ struct capture_stats {
     uint64_t files_truncated;                                    // files that end inside a packet
 };
 
+// A span of which a followed file did not bring every packet: its writer begun it anew, or cut it off inside a packet.
+struct capture_loss {
+    int64_t from_ns, to_ns; // packet times; WHEN_UNKNOWN: nothing came before, or after
+};
+
 enum capture_event { CAPTURE_PACKET, CAPTURE_IDLE, CAPTURE_END, CAPTURE_FAULT };
 
 struct capture;
@@ -40,5 +45,6 @@ enum capture_event capture_next(struct capture *c, int wait_ms, struct packet *p
 void capture_break(struct capture *c);                 // from a signal handler: drain what the kernel holds, then CAPTURE_END
 void capture_stats(struct capture *c, struct capture_stats *stats);
 const char *capture_warning(struct capture *c);        // the next warning line, or NULL
+bool capture_take_loss(struct capture *c, struct capture_loss *loss); // the next loss not yet taken; one without an end at the end only
 bool capture_has_device(const struct capture *c);
 void capture_close(struct capture *c);

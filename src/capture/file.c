@@ -77,6 +77,7 @@ static bool begins_anew(struct file *f, enum read_event e)
     bool rest = e == READ_CUT, anew = false;
     if (fstat(f->fd, &here) == 0 && (uint64_t)here.st_size < read_bytes) {
         anew = lseek(f->fd, 0, SEEK_SET) == 0;
+        f->lost |= anew;
         // A ring of files (tcpdump -C -W) comes back to this one after having written others.
         if (anew && !f->begun_again)
             snprintf(f->warning, sizeof f->warning, "%s is begun anew by its writer; what went to other files meanwhile is not recorded", f->name);
@@ -93,7 +94,7 @@ static bool begins_anew(struct file *f, enum read_event e)
     if (!anew)
         return false;
     if (rest) {
-        f->truncated = true;
+        f->truncated = f->lost = true;
         snprintf(f->warning, sizeof f->warning, "%s was rotated inside a packet; the packet is lost", f->name);
     }
     reader_restart(&f->reader, f->fd);

@@ -9,6 +9,7 @@ struct file {
     bool pipe;            // not a regular file: it can keep us waiting
     bool ended, truncated;
     bool begun_again;     // was cut by its writer and told so
+    bool lost;            // packets between the last one and the next never came this way; the taker clears it
     int fd;
     struct reader reader;
     uint64_t stop_bytes;  // when stopping: read no farther

@@ -370,6 +370,8 @@ static void followed_file_waits_for_more_and_for_its_rotation(void **state)
     put_packet(&o, 3, 5, "three");
     write_file(path, &o, 0, o.size, "wb");
     expect_packet(c, 3 * SECOND + 5, "three");
+    struct capture_loss loss;
+    assert_false(capture_take_loss(c, &loss));
     // Cut and begun anew in place.
     o.size = 0;
     put_head(&o, 0xa1b2c3d4, 1);
@@ -379,6 +381,10 @@ static void followed_file_waits_for_more_and_for_its_rotation(void **state)
     put_packet(&o, 4, 0, "four");
     write_file(path, &o, 24, o.size, "ab");
     expect_packet(c, 4 * SECOND, "four");
+    assert_true(capture_take_loss(c, &loss));
+    assert_int_equal(loss.from_ns, 3 * SECOND + 5);
+    assert_int_equal(loss.to_ns, 4 * SECOND);
+    assert_false(capture_take_loss(c, &loss));
     capture_break(c);
     expect_event(c, CAPTURE_END);
     const char *warning = capture_warning(c);
