@@ -356,6 +356,11 @@ static bool record(struct recorder *r, void (*report)(void *, const struct recor
 {
     r->told_ns = clock_now_ns();
     r->report_steady_ns = clock_steady_ns();
+    if (report) {
+        struct recorder_stats stats;
+        gather(r, &stats);
+        report(ctx, &stats, false);
+    }
     if (r->settings.tape.live)
         tick(r);
     for (unsigned since_clock = 0;;) {

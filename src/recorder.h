@@ -32,8 +32,8 @@ struct recorder_stats {
 struct recorder;
 // Opens the devices and files; nothing is read yet. Privileges may be dropped after this, before recorder_run.
 struct recorder *recorder_open(const struct recorder_settings *settings, struct fault *fault);
-// Opens the tape and records until the input ends, recorder_stop is called or something fails. `report` is called about
-// once a second from the wire side (and once at the end), never from a signal handler.
+// Opens the tape and records until the input ends, recorder_stop is called or something fails. `report` is called when
+// the tape is open, about once a second from the wire side, and once at the end, never from a signal handler.
 bool recorder_run(struct recorder *r, void (*report)(void *ctx, const struct recorder_stats *stats, bool final), void *ctx,
                   struct fault *fault);
 void recorder_stop(struct recorder *r); // from a signal handler: what the kernel holds is still recorded

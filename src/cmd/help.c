@@ -30,12 +30,15 @@ static const char about[] =
 
 static int print(struct buf *out)
 {
-    fwrite(out->at, 1, out->size, stdout);
-    bool failed = out->failed;
+    bool failed = out->failed, written = fwrite(out->at, 1, out->size, stdout) == out->size && fflush(stdout) == 0;
+    int why = errno; // told here: a text longer than the stream's buffer fails before the last flush
     buf_fini(out);
     if (failed)
         diag_line("out of memory");
-    return failed;
+    else if (!written)
+        diag_line("cannot write the output: %s", strerror(why));
+    clearerr(stdout);
+    return failed || !written;
 }
 
 static int overview(const struct table *t)

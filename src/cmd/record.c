@@ -82,6 +82,7 @@ struct status {
     uint64_t last_requests, last_writes;
     const char *told_trouble;
     struct recorder *recorder;
+    const char *device, *who, *dir; // device NULL: nothing to say of who records; who NULL: root, for want of another
 };
 
 static double per_second(uint64_t now, uint64_t before, int64_t span_ns)
@@ -155,10 +156,23 @@ static void print_end(const struct status *st, const struct recorder_stats *s)
               (unsigned long long)s->wire.gaps);
 }
 
+// Said once the tape is open, when it is true.
+static void print_begin(struct status *st)
+{
+    if (!st->device)
+        return;
+    if (!st->who)
+        diag_warn("recording as root: there is no user 'estape' and nobody behind sudo; name a user with -u");
+    else if (!st->quiet)
+        diag_line("recording %s as %s to %s", st->device, st->who, st->dir);
+    st->device = NULL;
+}
+
 static void report(void *ctx, const struct recorder_stats *s, bool final)
 {
     struct status *st = ctx;
     int64_t now_ns = clock_steady_ns();
+    print_begin(st);
     for (const char *warning; (warning = recorder_warning(st->recorder));) {
         if (st->terminal && !st->quiet)
             fputs("\r\033[K", stderr);
@@ -324,18 +338,13 @@ static void set_signals(void)
     sigaction(SIGUSR1, &act, NULL);
 }
 
-static bool become_ordinary(const struct record_settings *s, const struct made *m, struct fault *fault)
+static bool become_ordinary(const struct record_settings *s, const struct made *m, struct status *st, struct fault *fault)
 {
     if (!s->devices.count)
         return true;
-    const char *who;
-    if (!privilege_drop(s->user, m->dir, &who, fault))
-        return false;
-    if (!who)
-        diag_warn("recording as root: there is no user 'estape' and nobody behind sudo; name a user with -u");
-    else if (!s->quiet)
-        diag_line("recording %s as %s to %s", s->devices.at[0], who, m->dir);
-    return true;
+    st->device = s->devices.at[0];
+    st->dir = m->dir;
+    return privilege_drop(s->user, m->dir, &st->who, fault);
 }
 
 // ---- alerts: rules, and the processes that deliver ------------------------------------------------------------------
@@ -382,7 +391,7 @@ static bool run_recorder(const struct record_settings *s, struct made *m, struct
     struct status st = {.terminal = isatty(STDERR_FILENO), .quiet = s->quiet, .recorder = r};
     st.began_ns = st.last_ns = clock_steady_ns();
     st.told_ns = st.began_ns;
-    bool ok = become_ordinary(s, m, fault);
+    bool ok = become_ordinary(s, m, &st, fault);
     if (ok) {
         running = r;
         set_signals();
