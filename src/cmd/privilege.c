@@ -50,6 +50,13 @@ static const struct passwd *choose(const char *wanted, struct fault *fault)
     return pw && pw->pw_uid != 0 ? pw : NULL;
 }
 
+static bool is_within_reach(const char *dir)
+{
+    char path[4096];
+    int n = snprintf(path, sizeof path, "%s/tape.db", dir);
+    return n > 0 && (size_t)n < sizeof path && eaccess(dir, R_OK | W_OK | X_OK) == 0 && (eaccess(path, R_OK | W_OK) == 0 || errno == ENOENT);
+}
+
 static bool is_empty(const char *dir)
 {
     DIR *d = opendir(dir);
@@ -82,6 +89,24 @@ static bool give_dir(const char *dir, const struct passwd *pw, struct fault *fau
     return true;
 }
 
+// Without the right to override permissions root reaches what is root's. A tape that lies with another user keeps it that right
+// and no other.
+static bool stay_root(const char *dir, struct fault *fault)
+{
+    mkdir(dir, 0700); // while every place can be reached; why it could not be made is the tape's to tell
+    capng_clear(CAPNG_SELECT_BOTH);
+    capng_apply(CAPNG_SELECT_BOUNDS); // as far as a container lets us
+    capng_update(CAPNG_ADD, CAPNG_PERMITTED, CAP_DAC_OVERRIDE);
+    capng_apply(CAPNG_SELECT_CAPS);
+    if (is_within_reach(dir))
+        capng_clear(CAPNG_SELECT_CAPS);
+    else
+        capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED, CAP_DAC_OVERRIDE);
+    if (capng_apply(CAPNG_SELECT_CAPS) != 0)
+        return fault_system(fault, "cannot give up the capabilities of root");
+    return true;
+}
+
 bool privilege_drop(const char *wanted, const char *dir, const char **who, struct fault *fault)
 {
     *who = NULL;
@@ -92,16 +117,17 @@ bool privilege_drop(const char *wanted, const char *dir, const char **who, struc
             *fault = none;
             return false;
         }
-        if (!pw)
-            return true;
-        if (pw->pw_uid != 0) {
+        if (!pw || pw->pw_uid == 0) {
+            if (!stay_root(dir, fault))
+                return false;
+        } else {
             if (!give_dir(dir, pw, fault))
                 return false;
             capng_clear(CAPNG_SELECT_BOTH);
             if (capng_change_id((int)pw->pw_uid, (int)pw->pw_gid, CAPNG_DROP_SUPP_GRP | CAPNG_CLEAR_BOUNDING) != 0)
                 return fault_system(fault, "cannot become the user %s", pw->pw_name);
         }
-        *who = pw->pw_name;
+        *who = pw ? pw->pw_name : NULL;
     } else {
         capng_clear(CAPNG_SELECT_BOTH);
         capng_apply(CAPNG_SELECT_CAPS);
