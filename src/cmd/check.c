@@ -14,7 +14,7 @@ struct check_settings {
 #define AT(field) offsetof(struct check_settings, field)
 static const struct option options[] = {
     TAPE_OPTION(AT(choice) + offsetof(struct replay_choice, tapes)),
-    {'i', "index", OPTION_LIST, AT(choice) + offsetof(struct replay_choice, index), "PATTERN", "Only this index ('*' is a wildcard). Default: all.", NULL, false},
+    {'i', "index", OPTION_LIST, AT(choice) + offsetof(struct replay_choice, index), "PATTERN", "Only this index ('*' is a wildcard); default: all.", NULL, false},
     JSON_OPTION(AT(json), "One JSON array."),
     COLOR_OPTION(AT(color)),
 };

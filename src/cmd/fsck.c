@@ -18,7 +18,7 @@ struct fsck_settings {
 
 #define AT(field) offsetof(struct fsck_settings, field)
 static const struct option options[] = {
-    {'t', "tape", OPTION_LIST, AT(tapes), "DIR", "The tape to check. May be repeated. Default: $ESTAPE_TAPE, else /var/lib/estape if it is a tape, else ./estape.tape.", NULL, false},
+    {'t', "tape", OPTION_LIST, AT(tapes), "DIR", "The tape to check; default: $ESTAPE_TAPE, else /var/lib/estape if it is a tape, else ./estape.tape. May be repeated.", NULL, false},
     {'q', "quiet", OPTION_FLAG, AT(quiet), NULL, "Say nothing when nothing is wrong.", NULL, false},
     JSON_OPTION(AT(json), "One JSON object per finding, and one with the totals at the end."),
     COLOR_OPTION(AT(color)),

@@ -18,7 +18,7 @@ struct prune_options {
 
 #define AT(field) offsetof(struct prune_options, field)
 static const struct option options[] = {
-    {'t', "tape", OPTION_TEXT, AT(tape), "DIR", "The tape. Default: $ESTAPE_TAPE, else /var/lib/estape if it is a tape, else ./estape.tape.", NULL, false},
+    {'t', "tape", OPTION_TEXT, AT(tape), "DIR", "The tape; default: $ESTAPE_TAPE, else /var/lib/estape if it is a tape, else ./estape.tape.", NULL, false},
     {0, "bodies-older", OPTION_SPAN, AT(bodies_older), "AGE", "Drop the bodies of segments that ended longer ago than this; their rows stay.", NULL, false},
     {0, "before", OPTION_TIME, AT(before), "TIME", "Drop whole segments, rows and bodies, that ended before this moment.", NULL, false},
     {0, "max-size", OPTION_SIZE, AT(max_size), "SIZE", "Drop the oldest bodies, then the oldest segments, until the tape is smaller than this.", NULL, false},

@@ -23,7 +23,7 @@ struct replay_account {
 #define ACCOUNT_AT(base, field) ((base) + offsetof(struct replay_account, field))
 #define REPLAY_CHOICE_OPTIONS(base) \
     {0, "Which writes", OPTION_GROUP, 0, NULL, NULL, NULL, false}, \
-    {'i', "index", OPTION_LIST, CHOICE_AT(base, index), "PATTERN", "Writes to this index ('*' is a wildcard), through whatever alias they came. Default: the indices of --before, --skip or --map.", NULL, false}, \
+    {'i', "index", OPTION_LIST, CHOICE_AT(base, index), "PATTERN", "Writes to this index ('*' is a wildcard), through whatever alias they came; default: the indices of --before, --skip or --map.", NULL, false}, \
     {'m', "map", OPTION_LIST, CHOICE_AT(base, maps), "FROM=TO", "Writes recorded for index FROM (or through alias FROM) go to index TO. May be repeated.", NULL, false}, \
     {'b', "before", OPTION_TEXT, CHOICE_AT(base, before), "ID", "Stop just before this exchange. If it ended the life of an index, all of that life counts.", NULL, false}, \
     {'k', "skip", OPTION_LIST, CHOICE_AT(base, skip), "ID", "Leave this exchange out and go on as if it had never been sent. May be repeated.", NULL, false}, \

@@ -23,7 +23,7 @@ struct sinks_settings {
 static const struct option options[] = {
     {0, "sink", OPTION_LIST, AT(sinks), "NAME=KIND ...", "A sink beside those of the configuration file. May be repeated.", NULL, false},
     {0, "config", OPTION_TEXT, AT(config), "FILE", "The configuration file; default /etc/estape/estape.conf.", NULL, false},
-    {'t', "tape", OPTION_TEXT, AT(tape), "DIR", "Of send: the tape whose alerts wait. Default: $ESTAPE_TAPE, else /var/lib/estape if it is a tape, else ./estape.tape.", NULL, false},
+    {'t', "tape", OPTION_TEXT, AT(tape), "DIR", "Of send: the tape whose alerts wait; default: $ESTAPE_TAPE, else /var/lib/estape if it is a tape, else ./estape.tape.", NULL, false},
     JSON_OPTION(AT(json), "Of list: one JSON object per sink."),
 };
 

@@ -21,8 +21,8 @@ struct snapshots_settings {
 #define AT(field) offsetof(struct snapshots_settings, field)
 static const struct option options[] = {
     TAPE_OPTION(AT(choice) + offsetof(struct replay_choice, tapes)),
-    {'i', "index", OPTION_LIST, AT(choice) + offsetof(struct replay_choice, index), "PATTERN", "Snapshots that hold this index ('*' is a wildcard). Default: all.", NULL, false},
-    {'U', "until", OPTION_TIME, AT(choice) + offsetof(struct replay_choice, until), "TIME", "Recovery up to this moment: only snapshots that began before it. Default: now.", NULL, false},
+    {'i', "index", OPTION_LIST, AT(choice) + offsetof(struct replay_choice, index), "PATTERN", "Snapshots that hold this index ('*' is a wildcard); default: all.", NULL, false},
+    {'U', "until", OPTION_TIME, AT(choice) + offsetof(struct replay_choice, until), "TIME", "Recovery up to this moment: only snapshots that began before it; default: now.", NULL, false},
     REPLAY_ACCOUNT_OPTIONS(AT(account)),
     {0, "Output", OPTION_GROUP, 0, NULL, NULL, NULL, false},
     JSON_OPTION(AT(json), "One JSON object per snapshot and index."),

@@ -6,7 +6,7 @@
 
 // Rows for a command's option table.
 #define TAPE_OPTION(field_offset) \
-    {'t', "tape", OPTION_LIST, field_offset, "DIR", "The tape to read. May be repeated: several tapes are merged by time, what two of them saw is shown once. Default: $ESTAPE_TAPE, else /var/lib/estape if it is a tape, else ./estape.tape.", NULL, false}
+    {'t', "tape", OPTION_LIST, field_offset, "DIR", "The tape to read; default: $ESTAPE_TAPE, else /var/lib/estape if it is a tape, else ./estape.tape. May be repeated: several tapes are merged by time, what two of them saw is shown once.", NULL, false}
 #define JSON_OPTION(field_offset, what) {'j', "json", OPTION_FLAG, field_offset, NULL, what, NULL, false}
 #define COLOR_OPTION(field_offset) \
     {0, "color", OPTION_CHOICE, field_offset, "WHEN", "Colour: auto (on a terminal, unless NO_COLOR is set; the default), always or never.", "auto|always|never", false}

@@ -19,7 +19,7 @@ static const struct option options[] = {
     TAPE_OPTION(AT(tapes)),
     {0, "around", OPTION_TEXT, AT(around), "ID", "Zoom to the time around this exchange.", NULL, false},
     {0, "span", OPTION_SPAN, AT(span), "TIME", "With --around: so much before and after it; default 15m.", NULL, false},
-    {'b', "bucket", OPTION_SPAN, AT(bucket), "TIME", "Length of a bucket. Default: a round length that fits the width.", NULL, false},
+    {'b', "bucket", OPTION_SPAN, AT(bucket), "TIME", "Length of a bucket; default: a round length that fits the width.", NULL, false},
     {0, "top", OPTION_COUNT, AT(top), "N", "Show so many indices and users; default 12.", NULL, false},
     FILTER_OPTIONS(AT(filter)),
     {0, "Output", OPTION_GROUP, 0, NULL, NULL, NULL, false},
