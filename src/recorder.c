@@ -373,6 +373,8 @@ static bool record(struct recorder *r, void (*report)(void *, const struct recor
         if (event == CAPTURE_PACKET) {
             if (packet.time_ns > r->packet_ns)
                 r->packet_ns = packet.time_ns;
+            if (r->beat_ns == WHEN_UNKNOWN)
+                tick(r); // the first heartbeat tells from when on a file was listened to
             wire_feed(r->wire, &packet);
         }
         if (event == CAPTURE_PACKET && ++since_clock < PACKETS_PER_CLOCK)

@@ -191,7 +191,12 @@ static void end_run(struct gathering *g)
 // Counters grow while a recorder runs; where they fall another one began.
 static void row_beat(struct gathering *g, struct reel *r, sqlite3_stmt *stmt)
 {
-    (void)r;
+    struct info_tape *tape = (struct info_tape *)g->tapes.at + r->which;
+    int64_t time_ns = sqlite3_column_int64(stmt, 8) * 1000;
+    if (tape->beat_first_ns == WHEN_UNKNOWN || time_ns < tape->beat_first_ns)
+        tape->beat_first_ns = time_ns;
+    if (tape->beat_last_ns == WHEN_UNKNOWN || time_ns > tape->beat_last_ns)
+        tape->beat_last_ns = time_ns;
     if (number(stmt, 0) < g->run_packets)
         end_run(g);
     g->run_packets = number(stmt, 0);
@@ -208,7 +213,7 @@ static const struct {
     {row_gap, "SELECT from_us,to_us,cause,bytes,packets,client,server,server_port,n,rows_lost FROM gap", false},
     {row_conns, "SELECT server,server_port,client,conns,midstream,only_client,only_server FROM conns", false},
     {row_opaque, "SELECT kind,server,server_port,client,conns,first_us,last_us FROM opaque", false},
-    {row_beat, "SELECT packets,bytes,kernel_dropped,interface_dropped,orphans,unparsed_bytes,overlaps_conflicting,undecodable FROM beat ORDER BY time_us", false},
+    {row_beat, "SELECT packets,bytes,kernel_dropped,interface_dropped,orphans,unparsed_bytes,overlaps_conflicting,undecodable,time_us FROM beat ORDER BY time_us", false},
     // Shapes with a rare flag are few: their calls are sought one by one.
     {row_flags, "SELECT h.flags,coalesce((SELECT sum(s.n) FROM call c JOIN seek s ON s.call=c.id WHERE c.shape=h.id),0) FROM shape h WHERE h.flags&(2|4|8|16|256|512)", false},
     {row_count, "WITH a AS (SELECT h.*,s.n AS n FROM (SELECT call,sum(n) AS n FROM seek GROUP BY call) s JOIN call c ON c.id=s.call JOIN shape h ON h.id=c.shape)"
@@ -284,7 +289,8 @@ static bool gather(struct gathering *g)
         struct info_tape *tape = list_add(g, &g->tapes);
         if (!tape)
             return false;
-        *tape = (struct info_tape){.name = r->name, .dir = r->dir, .live = reel_is_live(r->dir), .first_ns = WHEN_UNKNOWN, .last_ns = WHEN_UNKNOWN};
+        *tape = (struct info_tape){.name = r->name, .dir = r->dir, .live = reel_is_live(r->dir), .first_ns = WHEN_UNKNOWN, .last_ns = WHEN_UNKNOWN,
+                                    .beat_first_ns = WHEN_UNKNOWN, .beat_last_ns = WHEN_UNKNOWN};
         for (size_t j = 0; j < r->count && !g->failed; j++)
             tell_segment(g, r, &r->segments[j], tape);
         end_run(g);

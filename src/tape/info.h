@@ -35,6 +35,7 @@ struct info_tape {
     const char *name, *dir;
     bool live;
     int64_t first_ns, last_ns; // WHEN_UNKNOWN: no exchange
+    int64_t beat_first_ns, beat_last_ns; // heartbeats: between them somebody listened; WHEN_UNKNOWN: none
     uint64_t exchanges, ops, alerts, log_bytes, body_bytes;
     uint64_t segments, damaged, missing, dropped;        // damaged and missing ones cannot be read
     uint64_t bodies_kept, bodies_dropped, bodies_missing; // segments

@@ -48,6 +48,18 @@ static uint64_t count_of(const struct info *info, const char *what, const char *
 
 // ---- what is there --------------------------------------------------------------------------------------------------
 
+// Silence that was listened to tells something; silence that was not tells nothing.
+static void print_listened(struct out *o, const struct info_tape *t)
+{
+    char from[48], to[48], span[32];
+    label(o, "listened");
+    if (t->beat_first_ns == WHEN_UNKNOWN)
+        buf_add_text(&o->text, "not known\n");
+    else
+        buf_format(&o->text, "%s to %s (%s)\n", clock_format_local(t->beat_first_ns, from, sizeof from), clock_format_local(t->beat_last_ns, to, sizeof to),
+                   clock_format_span(t->beat_last_ns - t->beat_first_ns, span, sizeof span));
+}
+
 static void print_tape(struct out *o, const struct info_tape *t)
 {
     char from[48], to[48], span[32], n[NUMBER_ROOM], log[32], body[32];
@@ -62,6 +74,7 @@ static void print_tape(struct out *o, const struct info_tape *t)
     if (t->first_ns == WHEN_UNKNOWN) {
         label(o, "time");
         buf_format(&o->text, "no exchange%s\n", t->live ? " yet; a recorder is writing it" : "");
+        print_listened(o, t);
     } else {
         label(o, "time");
         buf_format(&o->text, "%s to %s (%s)%s\n", clock_format_local(t->first_ns, from, sizeof from), clock_format_local(t->last_ns, to, sizeof to),
@@ -364,6 +377,8 @@ static void json_tapes(struct buf *out, const struct info *info)
         buf_format(out, ",\"recording\":%s", t->live ? "true" : "false");
         json_time(out, "first", t->first_ns);
         json_time(out, "last", t->last_ns);
+        json_time(out, "listened_first", t->beat_first_ns);
+        json_time(out, "listened_last", t->beat_last_ns);
         const struct { const char *name; uint64_t n; } numbers[] = {
             {"exchanges", t->exchanges}, {"ops", t->ops}, {"alerts", t->alerts}, {"log_bytes", t->log_bytes}, {"body_bytes", t->body_bytes},
             {"segments", t->segments}, {"segments_damaged", t->damaged}, {"segments_missing", t->missing}, {"segments_dropped", t->dropped},
@@ -407,10 +422,17 @@ static void json_gaps(struct buf *out, const struct info *info)
 
 static void json_flows(struct buf *out, const struct info *info)
 {
+    uint64_t other = 0; // those in which nobody asked anything have no server; what they were stands under "opaque"
+    bool first = true;
     buf_add_text(out, ",\"connections\":[");
     for (size_t i = 0; i < info->flow_count; i++) {
         const struct info_flow *f = &info->flows[i];
-        buf_add_text(out, i ? ",{\"server\":" : "{\"server\":");
+        if (!f->server.size) {
+            other += f->conns;
+            continue;
+        }
+        buf_add_text(out, first ? "{\"server\":" : ",{\"server\":");
+        first = false;
         emit_json(out, f->server);
         json_number(out, "port", f->port);
         json_text(out, "client", f->client);
@@ -422,7 +444,9 @@ static void json_flows(struct buf *out, const struct info *info)
         json_number(out, "gap_bytes", f->gap_bytes);
         buf_add_byte(out, '}');
     }
-    buf_add_text(out, "],\"opaque\":[");
+    buf_add_byte(out, ']');
+    json_number(out, "connections_without_http", other);
+    buf_add_text(out, ",\"opaque\":[");
     for (size_t i = 0; i < info->opaque_count; i++) {
         const struct info_opaque *p = &info->opaques[i];
         buf_add_text(out, i ? ",{\"kind\":" : "{\"kind\":");

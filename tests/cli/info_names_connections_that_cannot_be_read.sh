@@ -13,4 +13,6 @@ T
 "$CASES/../../tools/talk2pcap" opaque.talk -o opaque.pcap || exit 99
 estape record -q -r opaque.pcap --tape t
 estape info -t t | grep -v '  size  '
-estape info -t t --json | tr ',' '\n' | grep -A6 '"opaque"'
+estape info -t t --json | tr ',' '\n' > info.json
+grep -E '"(connections|listened)' info.json
+grep -A6 '"opaque"' info.json
