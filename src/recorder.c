@@ -51,6 +51,7 @@ struct recorder {
     int64_t packet_ns;       // newest packet time
     int64_t beat_ns;         // of the last heartbeat, on the clock of the tape
     int64_t tick_steady_ns, report_steady_ns;
+    int64_t tick_packet_ns;  // files: packet time of the last tick
     struct capture_stats told; // kernel drops already told as gaps
     int64_t told_ns;
 
@@ -373,8 +374,12 @@ static bool record(struct recorder *r, void (*report)(void *, const struct recor
         if (event == CAPTURE_PACKET) {
             if (packet.time_ns > r->packet_ns)
                 r->packet_ns = packet.time_ns;
-            if (r->beat_ns == WHEN_UNKNOWN)
-                tick(r); // the first heartbeat tells from when on a file was listened to
+            // A file is read faster than its time passed: rotation, heartbeats and idle connections go by the packets' time.
+            // The first tick's heartbeat tells from when on a file was listened to.
+            if (!r->settings.tape.live && (r->beat_ns == WHEN_UNKNOWN || r->packet_ns - r->tick_packet_ns >= WHEN_NS_PER_S)) {
+                r->tick_packet_ns = r->packet_ns;
+                tick(r);
+            }
             wire_feed(r->wire, &packet);
         }
         if (event == CAPTURE_PACKET && ++since_clock < PACKETS_PER_CLOCK)
