@@ -26,7 +26,7 @@ torture: all
 
 #: drill     random writers on real nodes, many seeds: SEEDS=100 NODES="os2 es7"
 drill: all setup-check
-	$(Q)SEEDS=$(or $(SEEDS),20) PARTS=$(or $(PARTS),all) $(if $(NODES),NODES="$(NODES)") tests/node/run
+	$(Q)SEEDS=$(or $(SEEDS),20) DRILL_ES5_KILLS=1 $(if $(NODES),NODES="$(NODES)") tests/node/run
 
 #: bench     run every benchmark, write build/bench.tsv
 bench: all
