@@ -6,7 +6,7 @@ must accept every rule of the built-in pack. Skips with a line when pySigma cann
 
 environment: ESTAPE, SEED, RULES (default 400), EVENTS (default 150), PYSIGMA (a folder that holds it)
 """
-import base64, glob, ipaddress, json, os, random, re, subprocess, sys, tempfile
+import importlib, base64, glob, ipaddress, json, os, random, re, subprocess, sys, tempfile
 
 here = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, here)
@@ -27,6 +27,8 @@ def find_pysigma():
     except ImportError:
         pass
     done = subprocess.run([sys.executable, "-m", "pip", "install", "-q", "--target", folder, "pysigma==2.0.1"], capture_output=True, text=True)
+    sys.path_importer_cache.clear()  # the folder was not there when it was looked at first
+    importlib.invalidate_caches()
     try:
         import sigma.collection
     except ImportError:
