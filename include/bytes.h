@@ -30,6 +30,15 @@ static inline bool bytes_equal_text(struct bytes a, const char *text)
     return bytes_equal(a, bytes_of_text(text));
 }
 
+// A hexadecimal digit of either case; -1: none.
+static inline int bytes_hex_value(uint8_t c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    c |= 32;
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
 // ASCII only, as HTTP field names and Elasticsearch's own words are.
 static inline bool bytes_equal_text_nocase(struct bytes a, const char *text)
 {

@@ -127,12 +127,6 @@ void event_end(struct event *e)
     buf_fini(&e->fetched);
 }
 
-static int hex_digit(uint8_t c)
-{
-    unsigned digit = c - (unsigned)'0', letter = (c | 32u) - 'a';
-    return digit < 10 ? (int)digit : letter < 6 ? (int)letter + 10 : -1;
-}
-
 struct bytes event_decode(struct arena *a, struct bytes text, bool plus_is_space)
 {
     if (!memchr(text.at, '%', text.size) && !(plus_is_space && memchr(text.at, '+', text.size)))
@@ -143,7 +137,7 @@ struct bytes event_decode(struct arena *a, struct bytes text, bool plus_is_space
         return text;
     for (size_t i = 0; i < text.size; i++) {
         int high, low;
-        if (text.at[i] == '%' && i + 2 < text.size && (high = hex_digit(text.at[i + 1])) >= 0 && (low = hex_digit(text.at[i + 2])) >= 0) {
+        if (text.at[i] == '%' && i + 2 < text.size && (high = bytes_hex_value(text.at[i + 1])) >= 0 && (low = bytes_hex_value(text.at[i + 2])) >= 0) {
             to[n++] = (uint8_t)(high * 16 + low);
             i += 2;
         } else {

@@ -231,7 +231,7 @@ static void take_escape(struct json_scan *s, uint8_t c)
 
 static void take_hex(struct json_scan *s, uint8_t c)
 {
-    int digit = json_hex_digit(c);
+    int digit = bytes_hex_value(c);
     if (digit < 0) {
         fail(s);
         return;

@@ -3,14 +3,6 @@
 
 #include <string.h>
 
-int json_hex_digit(uint8_t c)
-{
-    if (json_is_digit(c))
-        return c - '0';
-    c |= 32;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 size_t json_put_code(uint8_t *to, uint32_t code)
 {
     if (code < 0x80) {

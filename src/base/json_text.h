@@ -9,7 +9,6 @@ static inline bool json_is_digit(uint8_t c)
     return c >= '0' && c <= '9';
 }
 
-int json_hex_digit(uint8_t c);                    // -1: none
 size_t json_put_code(uint8_t *to, uint32_t code); // UTF-8; to has room for 4. Returns the length
 // What stands for the letter behind a backslash ('n' -> line feed); 'u' and what is no escape give -1.
 int json_plain_escape(uint8_t letter);

@@ -50,7 +50,7 @@ static bool take_hex4(const uint8_t *at, const uint8_t *end, uint32_t *code)
         return false;
     *code = 0;
     for (int i = 0; i < 4; i++) {
-        int digit = json_hex_digit(at[i]);
+        int digit = bytes_hex_value(at[i]);
         if (digit < 0)
             return false;
         *code = *code << 4 | (uint32_t)digit;

@@ -101,21 +101,13 @@ enum opjson_got opjson_int_slow(struct opjson *c, int64_t *number, int64_t other
     return got;
 }
 
-static int hex_value(uint8_t c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c |= 32;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 static bool read_hex4(const uint8_t *at, const uint8_t *end, uint32_t *value)
 {
     if (end - at < 4)
         return false;
     *value = 0;
     for (int i = 0; i < 4; i++) {
-        int digit = hex_value(at[i]);
+        int digit = bytes_hex_value(at[i]);
         if (digit < 0)
             return false;
         *value = *value << 4 | (uint32_t)digit;

@@ -19,14 +19,6 @@ void path_split(struct bytes target, struct bytes *path, struct bytes *query)
     *query = mark ? bytes_from(target, (size_t)(mark - target.at) + 1) : bytes_of(target.at + target.size, 0);
 }
 
-static int hex_value(uint8_t c)
-{
-    if ((unsigned)(c - '0') < 10)
-        return c - '0';
-    c |= 32;
-    return (unsigned)(c - 'a') < 6 ? c - 'a' + 10 : -1;
-}
-
 // Length of the valid UTF-8 sequence at `at`, or 0; *bad is then how many bytes stand for one U+FFFD.
 static size_t utf8_length(const uint8_t *at, size_t size, size_t *bad)
 {
@@ -84,7 +76,7 @@ struct bytes path_decode(struct arena *a, struct bytes raw, bool plus, bool *mal
     for (size_t i = 0; i < raw.size; i++) {
         int high, low;
         if (raw.at[i] == '%') {
-            if (i + 2 < raw.size && (high = hex_value(raw.at[i + 1])) >= 0 && (low = hex_value(raw.at[i + 2])) >= 0) {
+            if (i + 2 < raw.size && (high = bytes_hex_value(raw.at[i + 1])) >= 0 && (low = bytes_hex_value(raw.at[i + 2])) >= 0) {
                 bytes[made++] = (uint8_t)(high << 4 | low);
                 i += 2;
             } else {

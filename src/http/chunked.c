@@ -8,14 +8,6 @@ void chunked_begin(struct chunked *c)
     *c = (struct chunked){.state = CHUNKED_SIZE};
 }
 
-static int hex_digit(uint8_t byte)
-{
-    if (byte >= '0' && byte <= '9')
-        return byte - '0';
-    byte |= 32;
-    return byte >= 'a' && byte <= 'f' ? byte - 'a' + 10 : -1;
-}
-
 static void size_is_known(struct chunked *c)
 {
     c->left = c->size;
@@ -26,7 +18,7 @@ static void size_is_known(struct chunked *c)
 
 static enum chunked_verdict take_size_byte(struct chunked *c, uint8_t byte)
 {
-    int digit = hex_digit(byte);
+    int digit = bytes_hex_value(byte);
     if (digit >= 0) {
         if (c->size > (uint64_t)INT64_MAX >> 4)
             return CHUNKED_BAD;

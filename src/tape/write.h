@@ -25,7 +25,7 @@ struct tape_gap {
     int64_t from_ns, to_ns;
     uint64_t bytes, packets;      // what is known; 0 otherwise
     enum gap_cause cause;
-    int side;                     // 0 client, 1 server, -1 unknown
+    int side;                     // of conn (enum stream_side), -1 unknown; the tape tells client from server
 };
 
 struct tape_alert {               // a row that commits with the exchange that raised it
