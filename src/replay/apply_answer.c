@@ -6,6 +6,27 @@
 #include <errno.h>
 #include <stdlib.h>
 
+// Whether the document is as it was when the request left whose answer was lost. Versions tell it where there are no numbers.
+static bool stands_as_before(const struct work *w, int64_t seq_no)
+{
+    if (!w->found)
+        return w->doubt_known && w->doubt_version < 0;
+    return seq_no >= 0 && w->seq_no >= 0 ? w->seq_no == seq_no : w->doubt_known && w->version == w->doubt_version;
+}
+
+// It stands where our request, and nothing else, would have left it.
+static bool moved_by_one(const struct work *w)
+{
+    return w->doubt_known && w->found && (w->doubt_version < 0 || w->version == w->doubt_version + 1);
+}
+
+// A full document that nothing transforms: had it been written, it would be what stands there.
+static bool says_what_it_writes(const struct apply *ap, const struct work *w, struct arena *a)
+{
+    const struct fold_action *act = &w->action;
+    return act->kind == FOLD_FULL && !act->pipeline && !apply_index(ap, w->doc.slot)->pipeline && json_parse(a, buf_view(&act->body), NULL);
+}
+
 static bool see_document(struct apply *ap, struct work *w, const struct json *d)
 {
     struct json *found = d ? json_member(d, "found") : NULL, *error = d ? json_member(d, "error") : NULL;
@@ -13,20 +34,16 @@ static bool see_document(struct apply *ap, struct work *w, const struct json *d)
         return apply_finish(ap, w, WORK_REFUSED, "the target could not read the document");
     w->looked = true;
     int64_t before = w->seq_no;
-    bool doubt = w->in_doubt;
     w->found = found && json_true(found);
     w->seq_no = w->found ? json_int(json_member(d, "_seq_no"), -1) : -1;
     w->primary_term = w->found ? json_int(json_member(d, "_primary_term"), -1) : -1;
     w->version = w->found ? json_int(json_member(d, "_version"), -1) : -1;
-    w->in_doubt = false;
     w->state = WORK_READY;
-    if (doubt && w->found && before >= 0 && w->seq_no == before)
-        w->ours = w->wrote; // our last acknowledged write still stands: the lost one did not arrive
-    else if (doubt && w->found && apply_touched(ap, w)) {
-        w->state = WORK_COMPARE;
-        return true;
-    }
-    if (apply_touched(ap, w)) {
+    bool doubt = w->in_doubt;
+    w->in_doubt = false;
+    if (doubt && stands_as_before(w, before))
+        w->ours = w->wrote; // our last acknowledged write still stands: the lost one did not arrive, or not yet (then its guard fails)
+    else if ((doubt && w->found && w->doubt_known) || apply_touched(ap, w)) {
         w->state = WORK_COMPARE;
         return true;
     }
@@ -91,14 +108,13 @@ static bool compare_answer(struct apply *ap, struct lane *l, struct target_reply
                 w->ours = true;
             }
         }
-        // One version on from where it stood when our request was lost: it was our request.
-        if (!same && !w->ours && w->doubt_version >= 0 && w->version == w->doubt_version + 1 && w->step < w->doc.step_count &&
-            fold_next(ap->set->source, &w->doc, w->step, &fold, &w->action, &why)) {
+        if (!same && !w->ours && moved_by_one(w) && w->step < w->doc.step_count && fold_next(ap->set->source, &w->doc, w->step, &fold, &w->action, &why) &&
+            !says_what_it_writes(ap, w, &a)) {
             w->step += (uint32_t)w->action.steps;
             w->ours = w->wrote = true;
             same = w->step == w->doc.step_count;
         }
-        w->doubt_version = -1;
+        w->doubt_known = false;
         if (same)
             ok = apply_finish(ap, w, w->wrote ? WORK_APPLIED : WORK_ALREADY, NULL);
         else if (w->ours)
@@ -114,6 +130,7 @@ static void written(struct work *w, const struct json *item)
 {
     w->step += (uint32_t)w->action.steps;
     w->wrote = w->ours = true;
+    w->doubt_known = false;
     w->tries = 0;
     int64_t seq = json_int(json_member(item, "_seq_no"), -1), term = json_int(json_member(item, "_primary_term"), -1), version = json_int(json_member(item, "_version"), -1);
     bool noop = json_is_text(json_member(item, "result"), "noop");
@@ -160,7 +177,8 @@ static bool see_item(struct apply *ap, struct work *w, const struct json *item, 
             w->parity_lost = true;
             return retry(ap, w, WORK_LOOK, why);
         }
-        w->ours = false; // between our look and our write somebody was there: look again
+        w->ours = false; // between our look and our write somebody was there (or a lost request of ours arrived late): look again
+        w->in_doubt = w->doubt_known;
         return retry(ap, w, WORK_LOOK, why);
     }
     if (status == 404 && w->sent_verb == 'u')
@@ -183,7 +201,8 @@ static bool write_answer(struct apply *ap, struct lane *l, struct target_reply *
             struct work *w = &l->works[l->sent[i]];
             bool nothing_ran = reply->status == 429 || reply->status == 413;
             w->in_doubt = !nothing_ran;
-            w->doubt_version = w->in_doubt && w->found ? w->version : -1;
+            w->doubt_known |= w->in_doubt && (!w->found || w->version >= 0);
+            w->doubt_version = w->found ? w->version : -1;
             w->state = nothing_ran ? WORK_READY : WORK_LOOK; // its answer was lost: never send blindly again
         }
         if (again && l->pauses < 12)

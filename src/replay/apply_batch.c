@@ -391,7 +391,8 @@ bool apply_lane_begin(struct apply *ap, struct lane *l)
             w->in_doubt = d.state == JOURNAL_INTENT;
             w->wrote = (d.steps & WROTE) != 0;
             w->seq_no = d.seq_no;
-            w->doubt_version = w->in_doubt && d.version >= 0 ? d.version : -1;
+            w->doubt_version = d.version;
+            w->doubt_known = w->in_doubt && (d.version >= 0 || d.seq_no < 0);
         }
         if (w->in_doubt || w->doc.epoch > 0)
             continue;

@@ -6,6 +6,7 @@
 #include "../base/mem.h"
 
 #include <stdlib.h>
+#include <unistd.h>
 
 static void index_path(struct buf *out, const char *index, const char *rest)
 {
@@ -270,6 +271,69 @@ bool apply_note_numbers(struct apply *ap, const struct plan_barrier *b)
     return true;
 }
 
+// How many documents were written on the primaries since they started: what a by-query call did shows here, whatever the version.
+static bool count_writes(struct apply *ap, const char *index, int64_t *writes)
+{
+    struct buf path = {0};
+    struct arena a;
+    arena_init(&a, 0);
+    index_path(&path, index, "/_stats/indexing");
+    struct json *j = target_json(ap->set->target, &a, "GET", buf_text(&path), (struct bytes){0}, ap->fault);
+    struct json *n = j ? json_path(j, "_all.primaries.indexing") : NULL;
+    *writes = n ? json_int(json_member(n, "index_total"), 0) + json_int(json_member(n, "delete_total"), 0) : 0;
+    buf_fini(&path);
+    arena_fini(&a);
+    return j != NULL;
+}
+
+// A cluster goes on with a by-query call whose client is gone.
+static bool wait_for_tasks(struct apply *ap)
+{
+    struct arena a;
+    bool running = true, ok = true;
+    arena_init(&a, 0);
+    while (ok && running && !(ap->set->stop && *(volatile const bool *)ap->set->stop)) {
+        bool missing;
+        struct json *j = target_find(ap->set->target, &a, "/_tasks?actions=*byquery,*reindex", &missing, ap->fault), *nodes = j ? json_member(j, "nodes") : NULL;
+        ok = j || missing;
+        running = nodes && nodes->first;
+        if (running)
+            usleep(200000);
+        arena_reset(&a);
+    }
+    arena_fini(&a);
+    return ok;
+}
+
+// An earlier run began this call and did not hear what became of it: `wrote` documents since, 0: it never ran, or was not begun.
+static bool began_before(struct apply *ap, const struct plan_barrier *b, const char *to, int64_t *wrote)
+{
+    struct buf key = {0}, value = {0};
+    int64_t now = 0;
+    if (!ap->set->journal)
+        return true;
+    buf_format(&key, "barrier-begun:%llu", (unsigned long long)b->exchange);
+    bool begun = journal_meta(ap->set->journal, buf_text(&key), &value);
+    bool ok = (!begun || (wait_for_tasks(ap) && apply_refresh(ap))) && count_writes(ap, to, &now);
+    if (ok && begun) {
+        *wrote = now - strtoll(buf_text(&value), NULL, 10);
+    } else if (ok) {
+        buf_format(&value, "%lld", (long long)now);
+        ok = journal_set_meta(ap->set->journal, buf_text(&key), buf_view(&value), ap->fault);
+    }
+    buf_fini(&key);
+    buf_fini(&value);
+    return ok;
+}
+
+static bool barrier_done(struct apply *ap, const struct plan_barrier *b, int64_t wrote)
+{
+    ap->report->barriers++;
+    ap->report->barriers_different += b->updated >= 0 && wrote != b->updated;
+    noted(ap, "barrier", b->exchange, true);
+    return ap->fault->kind == FAULT_NONE;
+}
+
 bool apply_barrier(struct apply *ap, const struct plan_barrier *b)
 {
     static const char *const rest[] = {"/_update_by_query", "/_delete_by_query", "/_reindex"};
@@ -279,7 +343,11 @@ bool apply_barrier(struct apply *ap, const struct plan_barrier *b)
     struct target_reply reply = {0};
     if ((b->unknown && !ap->set->run_unknown_barriers) || noted(ap, "barrier", b->exchange, false))
         return true;
-    bool ok = source_request(ap->set->source, b->tape, b->exchange, &recorded, ap->fault);
+    int64_t wrote = 0;
+    bool ok = began_before(ap, b, to, &wrote);
+    if (ok && wrote > 0) // it ran to its end without us
+        return barrier_done(ap, b, wrote);
+    ok = ok && source_request(ap->set->source, b->tape, b->exchange, &recorded, ap->fault);
     if (b->kind == PLAN_BARRIER_REINDEX)
         buf_add_text(&path, rest[b->kind]);
     else
@@ -295,11 +363,9 @@ bool apply_barrier(struct apply *ap, const struct plan_barrier *b)
         struct arena a;
         arena_init(&a, 0);
         struct json *j = json_parse(&a, buf_view(&reply.body), NULL);
-        int64_t wrote = j ? json_int(json_member(j, "updated"), 0) + json_int(json_member(j, "deleted"), 0) + json_int(json_member(j, "created"), 0) : 0;
-        ap->report->barriers++;
-        ap->report->barriers_different += b->updated >= 0 && wrote != b->updated;
+        wrote = j ? json_int(json_member(j, "updated"), 0) + json_int(json_member(j, "deleted"), 0) + json_int(json_member(j, "created"), 0) : 0;
         arena_fini(&a);
-        noted(ap, "barrier", b->exchange, true);
+        ok = barrier_done(ap, b, wrote);
     }
     buf_fini(&path);
     buf_fini(&body);

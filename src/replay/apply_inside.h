@@ -25,7 +25,8 @@ struct work {
     uint32_t tries;
     bool found, ours, wrote, in_doubt, parity_lost, looked;
     int64_t seq_no, primary_term, version; // the target's, when found
-    int64_t doubt_version;      // its version before a request whose answer was lost, -1: none
+    bool doubt_known;           // an answer was lost; doubt_version tells what stood there when its request left
+    int64_t doubt_version;      // -1: no document
     struct fold_action action;
     bool exact_sent;            // the last action carried an external version
     uint8_t sent_verb;          // first letter of the bulk verb: i c d u
