@@ -1,7 +1,8 @@
 // One entry per index name: is it alive, under which uuid, how far its numbers went, is a death suspected.
 //
 // States: UNKNOWN (never told to be born or dead), ALIVE, DEAD. `doubt` marks an ALIVE or UNKNOWN index whose deletion was
-// asked for and not answered.
+// asked for and not answered. A cluster comes to a deletion some time after it was asked, and answers writes of before that even
+// later: for LINGER_NS numbers that go on neither refute a doubtful death nor begin a new life.
 #include "life.h"
 
 #include "../base/buf.h"
@@ -11,12 +12,14 @@
 
 enum life_state { UNKNOWN, ALIVE, DEAD };
 enum { UUID_MAX = 32, FAR_MIN = 16 };
+static const int64_t LINGER_NS = 60 * INT64_C(1000000000); // twice the time that clients wait for a deletion by default
 
 struct entry {
     enum life_state state;
     bool doubt;
     struct life_moment doubted;
-    int64_t seq_max; // highest number seen in this life, -1 none
+    int64_t died_ns; // while DEAD
+    int64_t seq_max; // highest number seen in this life, -1 none; of the last one while DEAD
     char uuid[UUID_MAX];
 };
 
@@ -115,6 +118,7 @@ static void bury(struct life *l, struct life_moment at, struct bytes index, stru
 {
     e->state = DEAD;
     e->doubt = false;
+    e->died_ns = at.time_ns;
     tell(l, at, index, e, false, seen);
 }
 
@@ -169,12 +173,18 @@ static bool began_again(const struct entry *e, int64_t seq_no)
     return seq_no == 0 || (e->seq_max >= FAR_MIN && seq_no >= 0 && 2 * seq_no < e->seq_max);
 }
 
+static bool goes_on(const struct entry *e, int64_t seq_no)
+{
+    return e->seq_max >= FAR_MIN && seq_no >= 0 && !began_again(e, seq_no);
+}
+
 static void take_uuid(struct life *l, struct life_moment at, struct bytes index, struct entry *e, struct bytes uuid)
 {
     if (!uuid.size || uuid.size >= UUID_MAX || bytes_equal_text(uuid, "_na_") || bytes_equal_text(uuid, e->uuid))
         return;
     if (e->uuid[0]) {
-        bury(l, e->doubt ? e->doubted : at, index, e, false);
+        if (e->state != DEAD)
+            bury(l, e->doubt ? e->doubted : at, index, e, false);
         bear(l, at, index, e, false);
     }
     memcpy(e->uuid, uuid.at, uuid.size);
@@ -207,9 +217,11 @@ void life_wrote(struct life *l, struct life_moment at, const struct op *op)
         return;
     if (e->doubt && (op->primary_term == 1 || op->primary_term == OP_NONE) && began_again(e, op->seq_no)) {
         bury(l, e->doubted, op->index, e, false);
-    } else if (e->doubt && op->seq_no > e->seq_max && e->seq_max >= 0) {
+    } else if (e->doubt && op->seq_no > e->seq_max && e->seq_max >= 0 && at.time_ns - e->doubted.time_ns > LINGER_NS) {
         e->doubt = false; // numbers go on: it was not deleted
     }
+    if (e->state == DEAD && goes_on(e, op->seq_no) && at.time_ns - e->died_ns <= LINGER_NS)
+        return; // a late answer of the life that ended
     bool first = op->seq_no == 0 && op->primary_term == 1;
     if (e->state == DEAD || (e->state == UNKNOWN && first && e->seq_max < 0))
         bear(l, at, op->index, e, false);

@@ -1,6 +1,8 @@
 // What answers teach: names, lives of indices, tasks that finish later, scrolls and points in time.
 #include "es_probe.h"
 
+#define MISSING "{\"error\":{\"type\":\"index_not_found_exception\",\"reason\":\"no such index [c]\",\"index\":\"c\"},\"status\":404}"
+
 static struct probe_row *wrote(struct probe *p, const char *index, int seq_no, const char *result)
 {
     char path[64], answer[256];
@@ -62,6 +64,48 @@ static void cancelled_delete_is_not_believed_when_numbers_go_on(void **state)
     for (int i = 20; i < 25; i++)
         wrote(p, "c", i, "created");
     assert_int_equal(p->life_count, before);
+    p->now_ns += 61 * WHEN_NS_PER_S;
+    wrote(p, "c", 25, "created");
+    probe_call(p, (struct probe_ask){"PUT", "/c/_doc/x", .body = "{}"}, (struct probe_answer){404, MISSING});
+    assert_int_equal(p->life_count, before + 1); // gone all the same, and not by that call
+    assert_life(p, before, "c", false, false, 28);
+    probe_close(p);
+}
+
+// As seen on OpenSearch 2.19: 60 ms passed between the request and the deed.
+static void cancelled_delete_is_believed_although_writes_slipped_in_before_the_deed(void **state)
+{
+    (void)state;
+    struct probe *p = probe_open();
+    for (int i = 0; i < 20; i++)
+        wrote(p, "c", i, "created");
+    size_t before = p->life_count;
+    probe_lose(p, probe_request(p, (struct probe_ask){"DELETE", "/c"}), FATE_CLIENT_LEFT);
+    wrote(p, "c", 20, "created");
+    wrote(p, "c", 21, "created");
+    probe_call(p, (struct probe_ask){"PUT", "/c/_doc/x", .body = "{}"}, (struct probe_answer){404, MISSING});
+    assert_int_equal(p->life_count, before + 1);
+    assert_life(p, before, "c", false, false, 21);
+    wrote(p, "c", 0, "created");
+    assert_int_equal(p->life_count, before + 2);
+    assert_life(p, before + 1, "c", true, false, 25);
+    probe_close(p);
+}
+
+static void late_answer_of_a_dead_life_begins_no_new_one(void **state)
+{
+    (void)state;
+    struct probe *p = probe_open();
+    for (int i = 0; i < 20; i++)
+        wrote(p, "c", i, "created");
+    probe_call(p, (struct probe_ask){"DELETE", "/c"}, (struct probe_answer){200, "{\"acknowledged\":true}"});
+    size_t before = p->life_count;
+    wrote(p, "c", 20, "created");
+    wrote(p, "c", 18, "created");
+    assert_int_equal(p->life_count, before);
+    wrote(p, "c", 1, "created");
+    assert_int_equal(p->life_count, before + 1);
+    assert_life(p, before, "c", true, false, 24);
     probe_close(p);
 }
 
@@ -214,6 +258,8 @@ int main(void)
         cmocka_unit_test(created_and_deleted_indices_are_two_lives),
         cmocka_unit_test(cancelled_delete_is_believed_when_numbers_begin_again),
         cmocka_unit_test(cancelled_delete_is_not_believed_when_numbers_go_on),
+        cmocka_unit_test(cancelled_delete_is_believed_although_writes_slipped_in_before_the_deed),
+        cmocka_unit_test(late_answer_of_a_dead_life_begins_no_new_one),
         cmocka_unit_test(refused_delete_ends_no_life),
         cmocka_unit_test(another_uuid_in_an_error_is_another_life),
         cmocka_unit_test(wildcard_delete_ends_all_lives_it_fits_and_remove_index_too),
