@@ -140,7 +140,7 @@ static bool export_document(struct exporting *e, struct source *source, const st
     }
     if (!e->set->docs || a->kind == FOLD_DELETE)
         return true;
-    bool last = (doc->flags & PLAN_DOC_LAST) && doc->epoch >= plan_barrier_count(e->plan);
+    bool last = (doc->flags & PLAN_DOC_LAST) && !plan_changes(e->plan, doc->slot, doc->epoch, UINT32_MAX);
     if (!last && (doc->flags & PLAN_DOC_LAST))
         e->unknown++; // a by-query call behind it may have changed it
     if (!last)

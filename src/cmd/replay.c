@@ -88,6 +88,11 @@ static bool right_place(const struct replay_settings *s, struct replay_run *r, s
             r->refused = true;
             return fault_user(fault, "%s is the index that was recorded, not a restored copy: name the copy with --map %s=COPY, or say --in-place", slot->to, slot->from);
         }
+        if (!s->in_place && slot->deleted && r->indices[i].exists && !r->indices[i].restored && r->indices[i].seam.kind != PLAN_SEAM_EMPTY) {
+            r->refused = true;
+            return fault_user(fault, "--admin would delete %s first (exchange %llu), and the target does not say that it was restored from a snapshot: leave the deletion out with "
+                              "--skip %llu, or say --in-place", slot->to, (unsigned long long)slot->deletion, (unsigned long long)slot->deletion);
+        }
         if (slot->type_clashes && r->about.typeless) {
             r->refused = true;
             return fault_user(fault, "%llu ids of %s stand under several types, and %s %s has no types: one document would overwrite another; replay onto a version before 7, "
@@ -152,6 +157,8 @@ static bool print_report(const struct replay_settings *s, struct out *o, const s
         {"collisions", "collisions", c->collisions, false},
         {"late", "came too late for their place", c->late, true},
         {"parity_lost", "version parity lost", a->parity_lost, false},
+        {"admin", "administrative calls made again", a->admin, false},
+        {"admin_refused", "administrative calls refused", a->admin_refused, true},
         {"barriers_different", "by-query calls with other counts", a->barriers_different, true},
         {"busy", "times the target was busy", a->busy, false},
         {"compared", "compared and equal", v->equal, false},
@@ -269,8 +276,8 @@ static int run(void *settings, int operand_count, char **operands)
     }
     if (s->dry_run && !s->account.target)
         return dry_run(s, tape, &out);
-    if ((s->follow || s->cutover) && (s->choice.before || s->choice.until)) {
-        fault_user(&fault, "--follow goes on with what is being recorded: it cannot be combined with %s", s->choice.before ? "--before" : "--until");
+    if ((s->follow || s->cutover) && (s->choice.before || s->choice.until || s->choice.admin)) {
+        fault_user(&fault, "--follow goes on with what is being recorded: it cannot be combined with %s", s->choice.before ? "--before" : s->choice.until ? "--until" : "--admin");
         return tape_options_end(tape, &out, false, &fault, 2);
     }
     struct plan_seen *seen = s->follow || s->cutover ? plan_seen_open(tape_count(tape)) : NULL;
@@ -314,8 +321,8 @@ const struct command cmd_replay = {
             "writes that to the target; then compares every document with the plan.\n\n"
             "The default is safe on an index that is live again: a document that somebody wrote since the restore is left alone and reported. What was acknowledged is noted in a "
             "journal: an interrupted run resumes when the same command is given again, and a second run changes nothing.\n\n"
-            "An index deletion inside the range must be named with --before (stop just before it) or --skip (go on as if it had not been). Other calls are not replayed, mapping calls and "
-            "by-query calls to the chosen indices aside.",
+            "An index deletion inside the range must be named with --before (stop just before it) or --skip (go on as if it had not been), or made again with --admin. Mapping calls, by-query "
+            "calls and reindex into the chosen indices are made again; other administrative calls only with --admin.",
     .examples = "estape replay --before 4711 --map catalog=catalog_restored --target http://es:9200\teverything up to the accident\n"
                 "estape replay --skip 4711 --map catalog=catalog_restored --target http://es:9200\tand everything since\n"
                 "estape replay --skip 4711 --dry-run\twhat would be written\n"

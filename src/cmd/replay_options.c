@@ -35,7 +35,7 @@ bool replay_choice_make(const struct replay_choice *c, struct tape *tape, struct
         .tape = tape, .index = c->index.at, .index_count = c->index.count, .maps = out->maps, .map_count = c->maps.count, .before = c->before,
         .skip = c->skip.at, .skip_count = c->skip.count, .since_ns = c->since ? c->since : WHEN_UNKNOWN, .until_ns = c->until ? c->until : WHEN_UNKNOWN,
         .unknown = strcmp(unknown, "apply") == 0 ? PLAN_UNKNOWN_APPLY : strcmp(unknown, "skip") == 0 ? PLAN_UNKNOWN_SKIP : PLAN_UNKNOWN_FAIL,
-        .casualties_apply = c->casualties && strcmp(c->casualties, "apply") == 0, .allow_gaps = c->allow_gaps, .exact_versions = c->exact,
+        .casualties_apply = c->casualties && strcmp(c->casualties, "apply") == 0, .allow_gaps = c->allow_gaps, .exact_versions = c->exact, .admin = c->admin,
         .spill_dir = c->tapes.count ? c->tapes.at[0] : tape_options_dir()};
     return true;
 }

@@ -12,7 +12,7 @@ struct replay_choice {
     struct option_list tapes, index, maps, skip;
     const char *before, *unknown, *casualties;
     int64_t since, until;
-    bool allow_gaps, exact;
+    bool allow_gaps, exact, admin;
 };
 struct replay_account {
     const char *target, *user, *api_key_file, *ca, *snapshot, *journal;
@@ -32,6 +32,7 @@ struct replay_account {
     {0, "Decisions", OPTION_GROUP, 0, NULL, NULL, NULL, false}, \
     {0, "unknown", OPTION_CHOICE, CHOICE_AT(base, unknown), "HOW", "Writes without an answer of which nothing shows whether they happened: fail (refuse and say which; the default), skip or apply.", "fail|skip|apply", false}, \
     {0, "casualties", OPTION_CHOICE, CHOICE_AT(base, casualties), "HOW", "Writes that were refused only because of a skipped operation: list (the default; the exit status says so) or apply.", "list|apply", false}, \
+    {0, "admin", OPTION_FLAG, CHOICE_AT(base, admin), NULL, "Recorded administrative calls are made again: deletions of the chosen indices (the target index is deleted first, only the last life is written), their settings, blocks and aliases, and templates, pipelines and stored scripts. Default: left out and counted; mapping calls are always made.", NULL, false}, \
     {0, "allow-gaps", OPTION_FLAG, CHOICE_AT(base, allow_gaps), NULL, "Go on although writes are missing on the tape, or their bodies are.", NULL, false}
 
 #define REPLAY_ACCOUNT_OPTIONS(base) \

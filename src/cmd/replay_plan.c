@@ -47,6 +47,8 @@ static bool hash_plan(struct plan *p, uint64_t *out, struct fault *fault)
     }
     for (size_t i = 0; i < plan_barrier_count(p); i++)
         h = add_number(h, plan_barrier(p, i)->exchange);
+    for (size_t i = 0; i < plan_slot_count(p); i++)
+        h = plan_slot(p, i)->deleted ? add_number(h, plan_slot(p, i)->deletion) : h;
     for (size_t i = 0; i < plan_mapping_count(p); i++)
         h = add_number(h, plan_mapping(p, i)->exchange);
     *out = h;
@@ -88,8 +90,8 @@ bool replay_plan_save(const char *path, const struct replay_choice *c, const str
     put_text(&b, "before", c->before);
     put_text(&b, "unknown", c->unknown);
     put_text(&b, "casualties", c->casualties);
-    buf_format(&b, ",\"since_ns\":%lld,\"until_ns\":%lld,\"allow_gaps\":%s,\"exact_versions\":%s", (long long)c->since, (long long)c->until,
-               c->allow_gaps ? "true" : "false", c->exact ? "true" : "false");
+    buf_format(&b, ",\"since_ns\":%lld,\"until_ns\":%lld,\"allow_gaps\":%s,\"exact_versions\":%s,\"admin\":%s", (long long)c->since, (long long)c->until,
+               c->allow_gaps ? "true" : "false", c->exact ? "true" : "false", c->admin ? "true" : "false");
     buf_format(&b, ",\"documents\":%llu,\"hash\":\"%016llx\"}\n", (unsigned long long)plan_total(r->plan)->documents, (unsigned long long)hash);
     FILE *f = b.failed ? NULL : fopen(path, "we");
     bool ok = f && fwrite(b.at, 1, b.size, f) == b.size;
@@ -141,7 +143,7 @@ bool replay_plan_load(const char *path, struct replay_choice *c, struct replay_p
     struct buf text = {0};
     memset(out, 0, sizeof *out);
     arena_init(&out->arena, 0);
-    if (c->index.count || c->maps.count || c->skip.count || c->before || c->unknown || c->casualties || c->since || c->until || c->allow_gaps || c->exact)
+    if (c->index.count || c->maps.count || c->skip.count || c->before || c->unknown || c->casualties || c->since || c->until || c->allow_gaps || c->exact || c->admin)
         return fault_user(fault, "--plan %s holds the choices (indices, maps, --before, --skip, decisions): give none beside it", path);
     bool ok = read_file(path, &text, fault);
     struct json *j = ok ? json_parse(&out->arena, buf_view(&text), NULL) : NULL;
@@ -161,6 +163,7 @@ bool replay_plan_load(const char *path, struct replay_choice *c, struct replay_p
         c->since = json_int(json_path(j, "since_ns"), 0);
         c->until = json_int(json_path(j, "until_ns"), 0);
         c->allow_gaps = json_path(j, "allow_gaps") && json_true(json_path(j, "allow_gaps"));
+        c->admin = json_path(j, "admin") && json_true(json_path(j, "admin"));
         c->exact = json_path(j, "exact_versions") && json_true(json_path(j, "exact_versions"));
     }
     buf_fini(&text);

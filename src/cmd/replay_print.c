@@ -42,6 +42,7 @@ static void print_counts(struct out *o, const struct plan_count *c, bool exact)
     line(o, "the restored copy may hold", c->unsure, "compared one by one");
     line(o, "outside the range", c->outside, "left out");
     line(o, "of skipped exchanges", c->skipped, "left out");
+    line(o, "of a life that ends with a deletion", c->outlived, "left out, the deletion is made again");
     line(o, "unanswered, judged to have happened", c->judged_done, "applied");
     line(o, "unanswered, judged not to have", c->judged_not_done, "left out");
     line(o, "unanswered, not known", c->unknown, "see --unknown");
@@ -92,14 +93,25 @@ void replay_print_plan(struct out *o, const struct plan *p, struct tape *t, bool
         }
         buf_format(&o->text, ": %llu writes recorded; %s\n", (unsigned long long)s->count.ops, seams[s->seam]);
         print_counts(o, &s->count, exact);
+        if (s->deleted) {
+            out_paint(o, PAINT_RED);
+            buf_add_text(&o->text, "  deletes ");
+            emit_text(&o->text, bytes_of_text(s->to));
+            buf_add_text(&o->text, " first: exchange ");
+            exchange_text(&o->text, t, s->deletion_tape, s->deletion);
+            out_paint(o, PAINT_NONE);
+            buf_add_byte(&o->text, '\n');
+        }
     }
     for (size_t i = 0; i < plan_barrier_count(p); i++) {
         const struct plan_barrier *b = plan_barrier(p, i);
-        buf_format(&o->text, "barrier: exchange ");
+        buf_add_text(&o->text, b->kind == PLAN_BARRIER_ADMIN ? "call: exchange " : "barrier: exchange ");
         exchange_text(&o->text, t, b->tape, b->exchange);
-        buf_add_byte(&o->text, ' ');
+        buf_format(&o->text, " %s ", b->kind == PLAN_BARRIER_ADMIN ? b->verb : "");
         emit_text(&o->text, bytes_of_text(b->path));
-        buf_format(&o->text, ", %lld documents%s\n", (long long)b->updated, b->unknown ? ", outcome unknown" : "");
+        if (b->kind != PLAN_BARRIER_ADMIN)
+            buf_format(&o->text, ", %lld documents", (long long)b->updated);
+        buf_add_text(&o->text, b->unknown ? ", outcome unknown\n" : "\n");
     }
     size_t shown[PLAN_NOTES] = {0};
     for (size_t i = 0; i < plan_note_count(p); i++) {
@@ -140,7 +152,7 @@ static void json_counts(struct buf *b, const struct plan_count *c)
                 {"unknown", c->unknown}, {"unknown_ids", c->unknown_ids}, {"minted", c->minted}, {"casualties", c->casualties},
                 {"casualties_possible", c->casualties_possible}, {"collisions", c->collisions}, {"refused_either_way", c->left_out_refused},
                 {"redirected", c->redirected}, {"scripts", c->scripts}, {"pipelines", c->pipelines}, {"ordered_by_time", c->time_ordered},
-                {"missing_bytes", c->truncated_ops}, {"documents", c->documents}, {"steps", c->steps}};
+                {"missing_bytes", c->truncated_ops}, {"outlived", c->outlived}, {"documents", c->documents}, {"steps", c->steps}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         number(b, rows[i].name, rows[i].n);
     buf_format(b, "\"bytes\":%llu", (unsigned long long)c->source_bytes);
@@ -156,6 +168,11 @@ void replay_json_plan(struct buf *b, const struct plan *p, struct tape *t)
         emit_json(b, bytes_of_text(plan_slot(p, i)->to));
         buf_add_byte(b, ',');
         json_counts(b, &plan_slot(p, i)->count);
+        if (plan_slot(p, i)->deleted) {
+            buf_add_text(b, ",\"deleted_first\":\"");
+            exchange_text(b, t, plan_slot(p, i)->deletion_tape, plan_slot(p, i)->deletion);
+            buf_add_byte(b, '"');
+        }
         buf_add_byte(b, '}');
     }
     buf_add_text(b, "],\"barriers\":[");
@@ -163,7 +180,7 @@ void replay_json_plan(struct buf *b, const struct plan *p, struct tape *t)
         const struct plan_barrier *x = plan_barrier(p, i);
         buf_format(b, "%s{\"exchange\":\"", i ? "," : "");
         exchange_text(b, t, x->tape, x->exchange);
-        buf_add_text(b, "\",\"path\":");
+        buf_format(b, "\",\"api\":\"%s\",\"path\":", x->api);
         emit_json(b, bytes_of_text(x->path));
         buf_format(b, ",\"documents\":%lld,\"unknown\":%s}", (long long)x->updated, x->unknown ? "true" : "false");
     }
@@ -185,8 +202,8 @@ void replay_json_plan(struct buf *b, const struct plan *p, struct tape *t)
         buf_add_byte(b, '}');
     }
     const struct plan_count *c = plan_total(p);
-    buf_format(b, "],\"gaps\":%llu,\"gap_bytes\":%llu,\"missing_numbers\":%llu,\"refusal\":", (unsigned long long)c->gaps, (unsigned long long)c->gap_bytes,
-               (unsigned long long)c->missing_numbers);
+    buf_format(b, "],\"gaps\":%llu,\"gap_bytes\":%llu,\"missing_numbers\":%llu,\"admin_left_out\":%llu,\"refusal\":", (unsigned long long)c->gaps, (unsigned long long)c->gap_bytes,
+               (unsigned long long)c->missing_numbers, (unsigned long long)c->admin_left);
     if (plan_refusal(p))
         emit_json(b, bytes_of_text(plan_refusal(p)));
     else

@@ -17,6 +17,7 @@ struct apply_report {
     uint64_t parity_lost;    // --exact-versions: written, but with another version
     uint64_t requests, actions, bytes, busy, retries; // busy: 429 and 503
     uint64_t barriers, barriers_different;
+    uint64_t admin, admin_refused; // administrative calls made again, and those that the target refused
     uint64_t mapping_documents; // that decided new fields' types, see scout.h
     bool interrupted;
 };

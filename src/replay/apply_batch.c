@@ -43,12 +43,18 @@ static bool write_journal(struct apply *ap, const struct work *w, enum journal_s
     return !ap->set->journal || journal_put(ap->set->journal, work_key(w), &d, ap->fault);
 }
 
+void apply_dead_line(struct apply *ap, const struct buf *line)
+{
+    if (!ap->dead && ap->set->dead_letters)
+        ap->dead = fopen(ap->set->dead_letters, "ae");
+    if (ap->dead && !line->failed)
+        fwrite(line->at, 1, line->size, ap->dead);
+}
+
 static void dead_letter(struct apply *ap, const struct work *w, const char *why)
 {
     struct buf line = {0};
     const struct plan_step *s = &w->doc.steps[w->step < w->doc.step_count ? w->step : w->doc.step_count - 1];
-    if (!ap->dead && ap->set->dead_letters)
-        ap->dead = fopen(ap->set->dead_letters, "ae");
     buf_add_text(&line, "{\"index\":");
     json_write_text(&line, bytes_of_text(plan_slot(ap->set->plan, w->doc.slot)->to));
     buf_add_text(&line, ",\"id\":");
@@ -60,8 +66,7 @@ static void dead_letter(struct apply *ap, const struct work *w, const char *why)
     buf_format(&line, ",\"exchange\":%llu,\"item\":%u,\"reason\":", (unsigned long long)s->exchange, s->item);
     json_write_text(&line, bytes_of_text(why));
     buf_add_text(&line, "}\n");
-    if (ap->dead && !line.failed)
-        fwrite(line.at, 1, line.size, ap->dead);
+    apply_dead_line(ap, &line);
     buf_fini(&line);
 }
 

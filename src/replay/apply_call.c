@@ -16,6 +16,17 @@ static void index_path(struct buf *out, const char *index, const char *rest)
     buf_add_text(out, rest);
 }
 
+// All targets of a call that was about several indices.
+static void barrier_path(const struct apply *ap, struct buf *out, const struct plan_barrier *b, const char *rest)
+{
+    buf_clear(out);
+    for (size_t i = 0; i < b->slot_count; i++) {
+        buf_add_byte(out, i ? ',' : '/');
+        target_encode(out, bytes_of_text(plan_slot(ap->set->plan, b->slots[i])->to));
+    }
+    buf_add_text(out, rest);
+}
+
 static bool expect_2xx(struct apply *ap, const char *what, const struct target_reply *reply)
 {
     char why[300];
@@ -52,7 +63,9 @@ static bool create_index(struct apply *ap, const struct preflight_index *p, cons
     }
     buf_add_byte(&body, '}');
     index_path(&path, p->name, "");
-    ok = ok && target_call(ap->set->target, "PUT", buf_text(&path), buf_view(&body), &reply, ap->fault) && expect_2xx(ap, "creating the index", &reply);
+    ok = ok && target_call(ap->set->target, "PUT", buf_text(&path), buf_view(&body), &reply, ap->fault);
+    bool ours = ok && reply.status == 400 && plan_slot(ap->set->plan, m ? m->slot : 0)->deleted && memmem(reply.body.at, reply.body.size, "already_exists", 14);
+    ok = ok && (ours || expect_2xx(ap, "creating the index", &reply)); // ours: an interrupted run made it
     arena_fini(&a);
     buf_fini(&path);
     buf_fini(&body);
@@ -106,11 +119,11 @@ static bool put_mapping(struct apply *ap, const struct preflight_index *p, const
     return ok;
 }
 
-static bool noted(struct apply *ap, const char *what, uint64_t exchange, bool set)
+bool apply_noted(struct apply *ap, const char *what, struct apply_mark id, bool set)
 {
     struct buf key = {0}, value = {0};
     bool found = false;
-    buf_format(&key, "%s:%llu", what, (unsigned long long)exchange);
+    buf_format(&key, "%s:%zu:%llu:%u", what, id.tape, (unsigned long long)id.exchange, id.slot);
     if (ap->set->journal && set)
         journal_set_meta(ap->set->journal, buf_text(&key), bytes_of_text("done"), ap->fault);
     else if (ap->set->journal)
@@ -118,6 +131,27 @@ static bool noted(struct apply *ap, const char *what, uint64_t exchange, bool se
     buf_fini(&key);
     buf_fini(&value);
     return found;
+}
+
+static struct apply_mark mark_of(const struct plan_mapping *m)
+{
+    return (struct apply_mark){m->tape, m->exchange, m->slot};
+}
+
+// A recorded deletion, and the creation of the life behind it.
+static bool again_from_nothing(struct apply *ap, uint32_t slot, const struct preflight_index *index, const struct plan_mapping *creation)
+{
+    int64_t *max = ap->max_seq[index - ap->set->indices];
+    if (!apply_delete(ap, slot, index))
+        return false;
+    for (size_t i = 0; i < PREFLIGHT_SHARDS_MAX; i++)
+        max[i] = -1; // nothing in it is the copy's
+    if (!creation || apply_noted(ap, "created", mark_of(creation), false))
+        return true;
+    if (!create_index(ap, index, creation))
+        return false;
+    apply_noted(ap, "created", mark_of(creation), true);
+    return ap->fault->kind == FAULT_NONE;
 }
 
 bool apply_prepare(struct apply *ap)
@@ -131,24 +165,24 @@ bool apply_prepare(struct apply *ap)
         for (size_t i = 0; i < plan_mapping_count(p); i++)
             if (plan_mapping(p, i)->slot == s && plan_mapping(p, i)->create)
                 creation = plan_mapping(p, i);
-        if (!index->exists && creation && !create_index(ap, index, creation))
+        if (plan_slot(p, s)->deleted ? !again_from_nothing(ap, (uint32_t)s, index, creation) : !index->exists && creation && !create_index(ap, index, creation))
             return false;
         for (size_t i = 0; i < plan_mapping_count(p); i++) {
             const struct plan_mapping *m = plan_mapping(p, i);
-            if (m->slot != s || m->create || noted(ap, "mapping", m->exchange, false))
+            if (m->slot != s || m->create || apply_noted(ap, "mapping", mark_of(m), false))
                 continue;
             if (!put_mapping(ap, index, m))
                 return false;
-            noted(ap, "mapping", m->exchange, true);
+            apply_noted(ap, "mapping", mark_of(m), true);
         }
     }
     struct scout_report scouted;
-    if (ap->set->mappings_as_they_are || noted(ap, "scout", 0, false))
+    if (ap->set->mappings_as_they_are || apply_noted(ap, "scout", (struct apply_mark){0}, false))
         return true;
     if (!scout_run(ap->set, &scouted, ap->fault))
         return false;
     ap->report->mapping_documents = scouted.documents;
-    noted(ap, "scout", 0, true);
+    apply_noted(ap, "scout", (struct apply_mark){0}, true);
     return ap->fault->kind == FAULT_NONE;
 }
 
@@ -187,13 +221,12 @@ static void keep_parameters(struct buf *out, const char *path)
     }
 }
 
-static void reindex_body(struct apply *ap, struct buf *out, struct bytes body, const char *to)
+static void reindex_body(struct buf *out, struct bytes body, const char *to)
 {
     struct arena a;
     arena_init(&a, 0);
     struct json *j = json_parse(&a, body, NULL);
     bool any = false;
-    (void)ap;
     buf_add_byte(out, '{');
     for (struct json *m = j ? j->first : NULL; m; m = m->next) {
         if (any)
@@ -240,15 +273,23 @@ void apply_recall_numbers(struct apply *ap)
     }
 }
 
+static bool barrier_writes(const struct apply *ap, const struct plan_barrier *b, const char *index)
+{
+    for (size_t i = 0; b->kind != PLAN_BARRIER_ADMIN && i < b->slot_count; i++)
+        if (strcmp(plan_slot(ap->set->plan, b->slots[i])->to, index) == 0)
+            return true;
+    return false;
+}
+
 bool apply_note_numbers(struct apply *ap, const struct plan_barrier *b)
 {
     for (size_t i = 0; i < ap->set->index_count; i++) {
         const struct preflight_index *p = &ap->set->indices[i];
         struct buf key = {0}, value = {0};
         bool ok = true;
-        if (strcmp(p->name, plan_slot(ap->set->plan, b->slot)->to) != 0)
+        if (!barrier_writes(ap, b, p->name))
             continue;
-        buf_format(&key, "numbers:%llu", (unsigned long long)b->exchange);
+        buf_format(&key, "numbers:%zu:%llu:%s", b->tape, (unsigned long long)b->exchange, p->name);
         if (ap->set->journal && journal_meta(ap->set->journal, buf_text(&key), &value)) {
             char *at = (char *)(uintptr_t)buf_text(&value);
             for (size_t s = 0; s < p_shards(&ap->set->indices[i]) && *at; s++)
@@ -272,12 +313,12 @@ bool apply_note_numbers(struct apply *ap, const struct plan_barrier *b)
 }
 
 // How many documents were written on the primaries since they started: what a by-query call did shows here, whatever the version.
-static bool count_writes(struct apply *ap, const char *index, int64_t *writes)
+static bool count_writes(struct apply *ap, const struct plan_barrier *b, int64_t *writes)
 {
     struct buf path = {0};
     struct arena a;
     arena_init(&a, 0);
-    index_path(&path, index, "/_stats/indexing");
+    barrier_path(ap, &path, b, "/_stats/indexing");
     struct json *j = target_json(ap->set->target, &a, "GET", buf_text(&path), (struct bytes){0}, ap->fault);
     struct json *n = j ? json_path(j, "_all.primaries.indexing") : NULL;
     *writes = n ? json_int(json_member(n, "index_total"), 0) + json_int(json_member(n, "delete_total"), 0) : 0;
@@ -306,15 +347,15 @@ static bool wait_for_tasks(struct apply *ap)
 }
 
 // An earlier run began this call and did not hear what became of it: `wrote` documents since, 0: it never ran, or was not begun.
-static bool began_before(struct apply *ap, const struct plan_barrier *b, const char *to, int64_t *wrote)
+static bool began_before(struct apply *ap, const struct plan_barrier *b, int64_t *wrote)
 {
     struct buf key = {0}, value = {0};
     int64_t now = 0;
     if (!ap->set->journal)
         return true;
-    buf_format(&key, "barrier-begun:%llu", (unsigned long long)b->exchange);
+    buf_format(&key, "barrier-begun:%zu:%llu", b->tape, (unsigned long long)b->exchange);
     bool begun = journal_meta(ap->set->journal, buf_text(&key), &value);
-    bool ok = (!begun || (wait_for_tasks(ap) && apply_refresh(ap))) && count_writes(ap, to, &now);
+    bool ok = (!begun || (wait_for_tasks(ap) && apply_refresh(ap))) && count_writes(ap, b, &now);
     if (ok && begun) {
         *wrote = now - strtoll(buf_text(&value), NULL, 10);
     } else if (ok) {
@@ -330,31 +371,32 @@ static bool barrier_done(struct apply *ap, const struct plan_barrier *b, int64_t
 {
     ap->report->barriers++;
     ap->report->barriers_different += b->updated >= 0 && wrote != b->updated;
-    noted(ap, "barrier", b->exchange, true);
+    apply_noted(ap, "barrier", (struct apply_mark){b->tape, b->exchange, 0}, true);
     return ap->fault->kind == FAULT_NONE;
 }
 
 bool apply_barrier(struct apply *ap, const struct plan_barrier *b)
 {
     static const char *const rest[] = {"/_update_by_query", "/_delete_by_query", "/_reindex"};
-    const char *to = plan_slot(ap->set->plan, b->slot)->to;
     struct buf path = {0}, body = {0};
     struct bytes recorded;
     struct target_reply reply = {0};
-    if ((b->unknown && !ap->set->run_unknown_barriers) || noted(ap, "barrier", b->exchange, false))
+    if (b->kind == PLAN_BARRIER_ADMIN)
+        return apply_admin(ap, b);
+    if ((b->unknown && !ap->set->run_unknown_barriers) || apply_noted(ap, "barrier", (struct apply_mark){b->tape, b->exchange, 0}, false))
         return true;
     int64_t wrote = 0;
-    bool ok = began_before(ap, b, to, &wrote);
+    bool ok = began_before(ap, b, &wrote);
     if (ok && wrote > 0) // it ran to its end without us
         return barrier_done(ap, b, wrote);
     ok = ok && source_request(ap->set->source, b->tape, b->exchange, &recorded, ap->fault);
     if (b->kind == PLAN_BARRIER_REINDEX)
         buf_add_text(&path, rest[b->kind]);
     else
-        index_path(&path, to, rest[b->kind]);
+        barrier_path(ap, &path, b, rest[b->kind]);
     keep_parameters(&path, b->path);
     if (ok && b->kind == PLAN_BARRIER_REINDEX)
-        reindex_body(ap, &body, recorded, to);
+        reindex_body(&body, recorded, plan_slot(ap->set->plan, b->slots[0])->to);
     else if (ok)
         buf_add_bytes(&body, recorded);
     ok = ok && target_call(ap->set->target, "POST", buf_text(&path), buf_view(&body), &reply, ap->fault);

@@ -78,6 +78,16 @@ bool apply_lane_answer(struct apply *ap, struct lane *l, struct target_reply *re
 // apply_call.c: what is no document
 bool apply_prepare(struct apply *ap);                     // indices, mappings
 bool apply_barrier(struct apply *ap, const struct plan_barrier *b);
+struct apply_mark {
+    size_t tape;
+    uint64_t exchange;
+    uint32_t slot;
+};
+bool apply_noted(struct apply *ap, const char *what, struct apply_mark id, bool set); // a call's mark in the journal, asked or set
+void apply_dead_line(struct apply *ap, const struct buf *line);
+// apply_admin.c: administrative calls, made again
+bool apply_delete(struct apply *ap, uint32_t slot, const struct preflight_index *index);
+bool apply_admin(struct apply *ap, const struct plan_barrier *b);
 void apply_recall_numbers(struct apply *ap);               // as the last barrier of an earlier round left them
 bool apply_note_numbers(struct apply *ap, const struct plan_barrier *b); // after a barrier: its writes are ours
 bool apply_refresh(struct apply *ap);

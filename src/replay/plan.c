@@ -85,7 +85,7 @@ struct bytes plan_text(const struct plan *p, uint32_t number)
 
 static void sum_counts(struct plan *p)
 {
-    uint64_t gaps = p->total.gaps, gap_bytes = p->total.gap_bytes;
+    uint64_t gaps = p->total.gaps, gap_bytes = p->total.gap_bytes, admin_left = p->total.admin_left;
     p->total = (struct plan_count){0};
     for (size_t i = 0; i < p->slot_count; i++) {
         const uint64_t *from = (const uint64_t *)&p->slots[i].count;
@@ -95,6 +95,7 @@ static void sum_counts(struct plan *p)
     }
     p->total.gaps = gaps;
     p->total.gap_bytes = gap_bytes;
+    p->total.admin_left = admin_left;
 }
 
 // A life that ended inside the range and is not skipped: its documents are gone at the chosen point.
@@ -106,7 +107,7 @@ static void refuse_lives(struct plan *p)
             const struct plan_life *life = &n->lives[l];
             const struct plan_slot *s = &p->slots[n->slot];
             char when[48];
-            if (!life->ended || life->end_skipped || (!life->ops && !life->end_seen) || (p->has_before && plan_point_hit(&p->before, life->end_tape, life->end_exchange)))
+            if (l < n->outlived || !life->ended || life->end_skipped || (!life->ops && !life->end_seen) || (p->has_before && plan_point_hit(&p->before, life->end_tape, life->end_exchange)))
                 continue;
             if (p->has_before && life->end_ns >= p->before.time_ns)
                 continue;
@@ -142,7 +143,10 @@ static void refuse_missing(struct plan *p)
 {
     for (size_t i = 0; i < check_life_count(p->check); i++) {
         const struct check_life *life = check_life(p->check, i);
+        const struct plan_name *n = &p->names[life->name];
         bool matters = false;
+        if (n->outlived && (n->outlived == n->life_count || life->life < n->lives[n->outlived].key))
+            continue; // gone with a deletion that is made again
         if (life->verdict == CHECK_NO_PROOF || (life->verdict == CHECK_EXPLAINED && life->accepted_without_number)) {
             plan_note_add(p, PLAN_NOTE_TOLD, NULL, "%s: %llu of %llu writes carry no sequence number (version 5, or filtered answers): completeness cannot be proven",
                           p->names[life->name].text, (unsigned long long)life->accepted_without_number, (unsigned long long)life->ops);
@@ -240,11 +244,8 @@ void plan_close(struct plan *p)
         mem_free(p->slots[i].to);
         mem_free(p->slots[i].type);
     }
-    for (size_t i = 0; i < p->barrier_count; i++) {
-        mem_free(p->barriers[i].verb);
-        mem_free(p->barriers[i].path);
-        mem_free(p->barriers[i].api);
-    }
+    for (size_t i = 0; i < p->barrier_count; i++)
+        plan_barrier_free(&p->barriers[i]);
     for (size_t i = 0; i < p->mapping_count; i++)
         mem_free(p->mappings[i].path);
     for (size_t i = 0; i < p->note_count; i++) {
@@ -304,6 +305,15 @@ const struct plan_barrier *plan_barrier(const struct plan *p, size_t i)
     return &p->barriers[i];
 }
 
+bool plan_changes(const struct plan *p, uint32_t slot, uint32_t from, uint32_t to)
+{
+    for (size_t i = from; i < p->barrier_count && i < to; i++)
+        for (size_t k = 0; p->barriers[i].kind != PLAN_BARRIER_ADMIN && k < p->barriers[i].slot_count; k++)
+            if (p->barriers[i].slots[k] == slot)
+                return true;
+    return false;
+}
+
 size_t plan_mapping_count(const struct plan *p)
 {
     return p->mapping_count;
@@ -352,6 +362,8 @@ uint64_t plan_fingerprint(const struct plan *p)
     buf_format(&b, "before %s\n", p->set.before ? p->set.before : "");
     for (size_t i = 0; i < p->set.skip_count; i++)
         buf_format(&b, "skip %s\n", p->set.skip[i]);
+    if (p->set.admin)
+        buf_add_text(&b, "admin\n");
     buf_format(&b, "%lld %lld %d %d %d", (long long)p->set.since_ns, (long long)p->set.until_ns, (int)p->set.unknown, p->set.casualties_apply,
                p->set.exact_versions);
     uint64_t print = map_hash(buf_view(&b), 11);

@@ -56,6 +56,7 @@ struct plan_settings {
     int64_t since_ns, until_ns;  // WHEN_UNKNOWN: open
     enum plan_unknown unknown;
     bool casualties_apply, allow_gaps, exact_versions;
+    bool admin;                  // recorded administrative calls are made again, deletions of chosen indices too
     const struct plan_seam *seams;
     size_t seam_count;
     struct plan_seen *seen;      // NULL: a whole plan. Else taken exchanges are added to it, and a plan after the first is incremental
@@ -111,10 +112,19 @@ struct plan_doc {
     size_t step_count;
 };
 
-enum plan_barrier_kind { PLAN_BARRIER_UPDATE_BY_QUERY, PLAN_BARRIER_DELETE_BY_QUERY, PLAN_BARRIER_REINDEX };
+// Between barriers nothing is reduced. Administrative calls keep their place in the order, but change no document.
+enum plan_barrier_kind { PLAN_BARRIER_UPDATE_BY_QUERY, PLAN_BARRIER_DELETE_BY_QUERY, PLAN_BARRIER_REINDEX, PLAN_BARRIER_ADMIN };
+enum plan_admin {
+    PLAN_ADMIN_INDEX,   // about chosen indices: the path's index becomes the target's
+    PLAN_ADMIN_ALIASES, // _aliases: the actions about chosen indices (plan_aliases)
+    PLAN_ADMIN_CLUSTER, // templates, pipelines, stored scripts: as they were recorded
+};
 struct plan_barrier {
     enum plan_barrier_kind kind;
-    uint32_t slot, epoch;  // it runs after the epoch of this number
+    enum plan_admin admin;
+    uint32_t *slots;       // the chosen ones it touches; none for what belongs to the cluster
+    size_t slot_count;
+    uint32_t epoch;        // it runs after the epoch of this number
     size_t tape;
     uint64_t exchange;
     int64_t time_ns, answered_ns;
@@ -139,6 +149,8 @@ struct plan_count {
     uint64_t casualties, casualties_possible, collisions, left_out_refused, time_ordered, truncated_ops, redacted_ops, pipelines, scripts;
     uint64_t late; // arrived behind a later write of their document that was applied already
     uint64_t truncated_writes, gaps, gap_bytes, missing_numbers, redirected;
+    uint64_t outlived;   // of a life that ends with a repeated deletion
+    uint64_t admin_left; // administrative calls that are not made again: without admin, or not repeatable (told)
 };
 
 struct plan_slot {
@@ -147,6 +159,10 @@ struct plan_slot {
     enum plan_seam_kind seam;
     char *type;            // the first type of its own that its documents were written with; NULL: none, or _doc alone
     bool several_types;    // versions 5 and 6: a document is (type, id)
+    bool deleted;          // admin: a recorded deletion is made again, before everything else
+    uint64_t deletion;     // its exchange
+    size_t deletion_tape;
+    int64_t deletion_ns;
     uint64_t type_clashes; // ids that stand under more than one type: a target without types cannot hold them apart
     struct plan_count count;
 };
@@ -176,6 +192,10 @@ size_t plan_slot_count(const struct plan *p);
 const struct plan_slot *plan_slot(const struct plan *p, size_t i);
 size_t plan_barrier_count(const struct plan *p);
 const struct plan_barrier *plan_barrier(const struct plan *p, size_t i);
+// Whether a by-query call or a reindex between these epochs may have changed documents of the slot.
+bool plan_changes(const struct plan *p, uint32_t slot, uint32_t from, uint32_t to);
+// The actions of an _aliases body that are about chosen indices, renamed; *actions 0: none. False: memory out.
+bool plan_aliases(struct plan *p, int64_t time_ns, struct bytes body, struct buf *out, size_t *actions);
 size_t plan_mapping_count(const struct plan *p);
 const struct plan_mapping *plan_mapping(const struct plan *p, size_t i);
 size_t plan_note_count(const struct plan *p);

@@ -11,12 +11,12 @@
 
 struct call_kind {
     const char *api;
-    enum { CALL_UPDATE_BY_QUERY, CALL_DELETE_BY_QUERY, CALL_REINDEX, CALL_MAPPING, CALL_CREATE, CALL_DELETE_INDEX, CALL_DOCUMENTS } kind;
+    enum { CALL_UPDATE_BY_QUERY, CALL_DELETE_BY_QUERY, CALL_REINDEX, CALL_MAPPING, CALL_CREATE } kind;
 };
 
 static const struct call_kind kinds[] = {
     {"update_by_query", CALL_UPDATE_BY_QUERY}, {"delete_by_query", CALL_DELETE_BY_QUERY}, {"reindex", CALL_REINDEX},
-    {"indices.put_mapping", CALL_MAPPING},     {"indices.create", CALL_CREATE},           {"indices.delete", CALL_DELETE_INDEX},
+    {"indices.put_mapping", CALL_MAPPING},     {"indices.create", CALL_CREATE},
 };
 
 static bool before_point(const struct plan *p, size_t tape, const struct exchange *x)
@@ -26,10 +26,25 @@ static bool before_point(const struct plan *p, size_t tape, const struct exchang
     return tape == p->before.tape ? x->id < p->before.id : x->time_ns < p->before.time_ns;
 }
 
-static bool in_range(const struct plan *p, size_t tape, const struct exchange *x)
+bool plan_call_in_range(const struct plan *p, size_t tape, const struct exchange *x)
 {
     return before_point(p, tape, x) && (p->set.since_ns == WHEN_UNKNOWN || x->time_ns >= p->set.since_ns) &&
            (p->set.until_ns == WHEN_UNKNOWN || x->time_ns < p->set.until_ns);
+}
+
+bool plan_call_held(const struct plan *p, const struct buf *slots, int64_t time_ns)
+{
+    size_t n = plan_slots_in(slots), held = 0;
+    for (size_t i = 0; i < (n ? n : p->slot_count); i++) { // without slots: of the cluster, held only where every copy has it
+        uint32_t slot = (uint32_t)i;
+        if (n)
+            memcpy(&slot, slots->at + i * sizeof slot, sizeof slot);
+        bool has = n && p->slots[slot].deleted && time_ns <= p->slots[slot].deletion_ns;
+        for (size_t k = 0; k < p->set.seam_count; k++)
+            has |= strcmp(p->set.seams[k].to, p->slots[slot].to) == 0 && p->set.seams[k].time_ns != WHEN_UNKNOWN && time_ns < p->set.seams[k].time_ns;
+        held += has;
+    }
+    return held && held == (n ? n : p->slot_count);
 }
 
 static char *copy_bytes(struct bytes b)
@@ -37,7 +52,15 @@ static char *copy_bytes(struct bytes b)
     return mem_text_copy(b.at, b.size);
 }
 
-static bool add_barrier(struct plan *p, enum plan_barrier_kind kind, uint32_t slot, const struct tape_row *row)
+void plan_barrier_free(struct plan_barrier *b)
+{
+    mem_free(b->verb);
+    mem_free(b->path);
+    mem_free(b->api);
+    mem_free(b->slots);
+}
+
+bool plan_barrier_add(struct plan *p, const struct tape_row *row, enum plan_barrier_kind kind, enum plan_admin admin, const struct buf *slots)
 {
     const struct exchange *x = &row->x;
     if (p->barrier_count == p->barrier_room) {
@@ -48,11 +71,16 @@ static bool add_barrier(struct plan *p, enum plan_barrier_kind kind, uint32_t sl
         p->barriers = grown;
         p->barrier_room = room;
     }
+    uint32_t *list = mem_alloc(slots->size + 1);
+    if (!list)
+        return false;
+    if (slots->size)
+        memcpy(list, slots->at, slots->size);
     struct plan_barrier *b = &p->barriers[p->barrier_count];
-    *b = (struct plan_barrier){.kind = kind, .slot = slot, .tape = row->tape, .exchange = x->id, .time_ns = x->time_ns, .answered_ns = x->answered_ns,
-                               .verb = copy_bytes(x->verb), .path = copy_bytes(x->path), .api = copy_bytes(x->api), .total = x->docs_total,
-                               .deleted = x->docs_deleted, .updated = x->docs_ok, .status = x->status,
-                               .unknown = x->outcome == OUTCOME_UNANSWERED || x->outcome == OUTCOME_UNKNOWN};
+    *b = (struct plan_barrier){.kind = kind, .admin = admin, .slots = list, .slot_count = plan_slots_in(slots), .tape = row->tape, .exchange = x->id,
+                               .time_ns = x->time_ns, .answered_ns = x->answered_ns, .verb = copy_bytes(x->verb), .path = copy_bytes(x->path),
+                               .api = copy_bytes(x->api), .total = x->docs_total, .deleted = x->docs_deleted, .updated = kind == PLAN_BARRIER_ADMIN ? -1 : x->docs_ok,
+                               .status = x->status, .unknown = x->outcome == OUTCOME_UNANSWERED || x->outcome == OUTCOME_UNKNOWN};
     p->barrier_count++;
     return b->verb && b->path && b->api;
 }
@@ -73,7 +101,7 @@ static bool add_mapping(struct plan *p, uint32_t slot, const struct tape_row *ro
     return m->path != NULL;
 }
 
-static bool collect_body(void *ctx, const struct body_piece *piece)
+bool plan_collect_body(void *ctx, const struct body_piece *piece)
 {
     struct buf *b = ctx;
     return b->size < 16 * 1024 * 1024 && buf_add_bytes(b, piece->bytes);
@@ -98,7 +126,7 @@ static struct route_index read_route(struct plan *p, const struct tape_row *row)
     struct fault ignored = {0};
     struct arena a;
     arena_init(&a, 64 * 1024 * 1024);
-    bool ok = tape_body(p->set.tape, row->tape, row->x.id, BODY_REQUEST, collect_body, &body, &state, &ignored);
+    bool ok = tape_body(p->set.tape, row->tape, row->x.id, BODY_REQUEST, plan_collect_body, &body, &state, &ignored);
     struct json *j = ok && body.size ? json_parse(&a, buf_view(&body), NULL) : NULL;
     const struct json *settings = j ? json_member(j, "settings") : NULL;
     settings = settings ? settings : j; // old versions took them at the top
@@ -127,79 +155,80 @@ static void learn_shards(struct plan *p, uint32_t slot, const struct tape_row *r
 }
 
 // A reindex belongs to the index it writes to. Its name stands in the body.
-static bool reindex_slot(struct plan *p, const struct tape_row *row, uint32_t *slot)
+static bool reindex_slot(struct plan *p, const struct tape_row *row, struct buf *slots)
 {
     struct buf body = {0};
     enum tape_body_state state;
     struct fault ignored = {0};
-    bool hit = false;
-    if (tape_body(p->set.tape, row->tape, row->x.id, BODY_REQUEST, collect_body, &body, &state, &ignored) && body.size) {
+    bool ok = true;
+    if (tape_body(p->set.tape, row->tape, row->x.id, BODY_REQUEST, plan_collect_body, &body, &state, &ignored) && body.size) {
         struct arena a;
         arena_init(&a, 64 * 1024 * 1024);
         struct json *j = json_parse(&a, buf_view(&body), NULL);
         const struct json *dest = j ? json_path(j, "dest.index") : NULL;
-        if (dest && dest->kind == JSON_KIND_STRING) {
-            struct exchange x = {.targets = &dest->text, .target_count = 1, .time_ns = row->x.time_ns};
-            hit = plan_names_chosen(p, &x, slot);
-        }
+        if (dest && dest->kind == JSON_KIND_STRING)
+            ok = plan_names_chosen_one(p, dest->text, row->x.time_ns, slots);
         arena_fini(&a);
     }
     buf_fini(&body);
-    return hit;
+    return ok;
 }
 
 struct call_pass {
     struct plan *p;
+    struct buf slots;
     bool failed;
 };
+
+static bool add_call(struct plan *p, int kind, const struct tape_row *row, const struct buf *slots)
+{
+    uint32_t slot;
+    switch (kind) {
+    case CALL_UPDATE_BY_QUERY:
+        return plan_barrier_add(p, row, PLAN_BARRIER_UPDATE_BY_QUERY, PLAN_ADMIN_INDEX, slots);
+    case CALL_DELETE_BY_QUERY:
+        return plan_barrier_add(p, row, PLAN_BARRIER_DELETE_BY_QUERY, PLAN_ADMIN_INDEX, slots);
+    case CALL_REINDEX:
+        return plan_barrier_add(p, row, PLAN_BARRIER_REINDEX, PLAN_ADMIN_INDEX, slots);
+    default:
+        for (size_t i = 0; i < plan_slots_in(slots); i++) {
+            memcpy(&slot, slots->at + i * sizeof slot, sizeof slot);
+            if (!add_mapping(p, slot, row, kind == CALL_CREATE))
+                return false;
+        }
+        return true;
+    }
+}
 
 static bool see_call(void *ctx, const struct tape_row *row)
 {
     struct call_pass *c = ctx;
     struct plan *p = c->p;
     const struct exchange *x = &row->x;
-    uint32_t slot;
     const struct call_kind *k = kinds;
     while (k < kinds + sizeof kinds / sizeof *kinds && !bytes_equal_text(x->api, k->api))
         k++;
     if (k == kinds + sizeof kinds / sizeof *kinds || x->flags & EXCHANGE_OWN || x->outcome == OUTCOME_FAILED)
         return true;
-    bool chosen = k->kind == CALL_REINDEX ? reindex_slot(p, row, &slot) : plan_names_chosen(p, x, &slot);
-    if (p->fail_memory)
+    buf_clear(&c->slots);
+    bool ok = k->kind == CALL_REINDEX ? reindex_slot(p, row, &c->slots) : plan_names_chosen(p, x, &c->slots);
+    if (!ok || p->fail_memory)
         return !(c->failed = true);
-    if (!chosen || plan_is_skipped(p, row->tape, x->id))
+    if (!c->slots.size || plan_is_skipped(p, row->tape, x->id))
         return true;
-    if (k->kind == CALL_CREATE)
+    for (size_t i = 0; k->kind == CALL_CREATE && i < plan_slots_in(&c->slots); i++) {
+        uint32_t slot;
+        memcpy(&slot, c->slots.at + i * sizeof slot, sizeof slot);
         learn_shards(p, slot, row);
-    if (!in_range(p, row->tape, x))
+    }
+    if (!plan_call_in_range(p, row->tape, x))
         return true;
     if (p->incremental && plan_seen_has(p->set.seen, row->tape, x->id))
         return true;
     if (p->set.seen && !plan_seen_add(p->set.seen, row->tape, x->id))
         return !(c->failed = true);
-    if (p->set.seam_count)
-        for (size_t i = 0; i < p->set.seam_count; i++)
-            if (strcmp(p->set.seams[i].to, p->slots[slot].to) == 0 && p->set.seams[i].time_ns != WHEN_UNKNOWN && x->time_ns < p->set.seams[i].time_ns)
-                return true; // the restored copy has it
-    switch (k->kind) {
-    case CALL_UPDATE_BY_QUERY:
-        c->failed = !add_barrier(p, PLAN_BARRIER_UPDATE_BY_QUERY, slot, row);
-        break;
-    case CALL_DELETE_BY_QUERY:
-        c->failed = !add_barrier(p, PLAN_BARRIER_DELETE_BY_QUERY, slot, row);
-        break;
-    case CALL_REINDEX:
-        c->failed = !add_barrier(p, PLAN_BARRIER_REINDEX, slot, row);
-        break;
-    case CALL_MAPPING:
-        c->failed = !add_mapping(p, slot, row, false);
-        break;
-    case CALL_CREATE:
-        c->failed = !add_mapping(p, slot, row, true);
-        break;
-    default:
-        break;
-    }
+    if (!plan_call_held(p, &c->slots, x->time_ns))
+        c->failed = !add_call(p, k->kind, row, &c->slots);
     return !c->failed;
 }
 
@@ -228,6 +257,8 @@ static bool late_counts(void *ctx, size_t which, const struct late_outcome *late
         struct plan_barrier *b = &p->barriers[i];
         if (b->tape != which || b->exchange != late->exchange)
             continue;
+        if (b->kind == PLAN_BARRIER_ADMIN)
+            continue;
         b->unknown = late->outcome == OUTCOME_UNANSWERED || late->outcome == OUTCOME_UNKNOWN;
         b->updated = late->docs_ok;
         b->deleted = late->docs_deleted;
@@ -245,15 +276,15 @@ bool plan_calls_load(struct plan *p, struct fault *fault)
         apis[i] = kinds[i].api;
     struct call_pass c = {.p = p};
     struct tape_filter f = {.since_ns = WHEN_UNKNOWN, .until_ns = WHEN_UNKNOWN, .api = apis, .api_count = sizeof apis / sizeof *apis};
-    if (!tape_select(p->set.tape, &f, see_call, &c, fault))
-        return false;
-    if (c.failed)
-        return fault_memory(fault);
-    if (!tape_lates(p->set.tape, late_counts, p, fault))
-        return false;
-    if (p->barrier_count)
+    plan_deletions_find(p);
+    bool ok = tape_select(p->set.tape, &f, see_call, &c, fault);
+    buf_fini(&c.slots);
+    if (ok && c.failed)
+        ok = fault_memory(fault);
+    ok = ok && plan_admin_load(p, fault) && tape_lates(p->set.tape, late_counts, p, fault);
+    if (ok && p->barrier_count)
         qsort(p->barriers, p->barrier_count, sizeof *p->barriers, by_start);
-    return explain_barriers(p) || fault_memory(fault);
+    return ok && (explain_barriers(p) || fault_memory(fault));
 }
 
 // ---- gaps -------------------------------------------------------------------------------------------------------------

@@ -451,7 +451,7 @@ static bool reduce_group(struct group *g)
     struct plan *p = g->p;
     const struct op_rec *first = g->ops[0];
     struct plan_slot *slot = &p->slots[first->slot];
-    bool empty = slot->seam == PLAN_SEAM_EMPTY;
+    bool empty = slot->seam == PLAN_SEAM_EMPTY || slot->deleted;
     struct reducing x = {.g = g, .model = empty ? MODEL_GONE : MODEL_UNKNOWN, .epoch = first->epoch, .held_seq = OP_NONE, .held_term = OP_NONE, .held_version = OP_NONE,
                          .final_version = OP_NONE, .count = &slot->count, .doc_flags = empty ? PLAN_DOC_BASE_EMPTY : 0};
     int64_t life = first->life;
@@ -470,10 +470,12 @@ static bool reduce_group(struct group *g)
         if (r->epoch > x.epoch) {
             if (!emit(&x, r))
                 return false;
+            bool changed = plan_changes(p, r->slot, x.epoch, r->epoch);
             x.epoch = r->epoch;
-            x.model = MODEL_UNKNOWN; // the barrier may have touched it
             x.doc_flags &= ~(uint32_t)(PLAN_DOC_BASE_EMPTY | PLAN_DOC_HELD_EXISTS | PLAN_DOC_HELD_GONE);
             x.held_seq = OP_NONE;
+            if (changed)
+                x.model = MODEL_UNKNOWN; // the barrier may have touched it
         }
         if (r->marks & REC_SKIPPED) {
             x.diverged |= took_effect(r) || r->result == OP_UNKNOWN;

@@ -25,6 +25,7 @@ struct plan_life {
 struct plan_name {
     char *text;
     int slot;                  // -1: not chosen
+    size_t outlived;           // lives before this one end with a deletion that is made again
     bool redirected;           // an index that took the place of an alias: belongs to the alias' index
     struct plan_life *lives;
     size_t life_count;
@@ -145,7 +146,13 @@ int plan_names_find(struct plan *p, struct bytes text);              // -1: memo
 struct bytes plan_names_resolve(struct plan *p, struct bytes asked, int64_t time_ns, bool *resolved);
 size_t plan_names_life(struct plan *p, int name, const struct op *op, int shard, int64_t time_ns, int64_t answered_ns);
 int plan_names_slot(struct plan *p, int name);                         // -1: not chosen, -2: memory out
-bool plan_names_chosen(struct plan *p, const struct exchange *x, uint32_t *slot);
+// Appends the chosen slots that the call touches, each once. False: memory out.
+bool plan_names_chosen(struct plan *p, const struct exchange *x, struct buf *slots);
+bool plan_names_chosen_one(struct plan *p, struct bytes name, int64_t time_ns, struct buf *slots);
+static inline size_t plan_slots_in(const struct buf *b)
+{
+    return b->size / sizeof(uint32_t);
+}
 void plan_names_free(struct plan *p);
 bool plan_point_hit(const struct plan_point *pt, size_t tape, uint64_t exchange);
 bool plan_seen_has(const struct plan_seen *s, size_t tape, uint64_t exchange);
@@ -157,6 +164,16 @@ bool plan_is_skipped(const struct plan *p, size_t tape, uint64_t exchange);
 // plan_calls.c: exchanges that are no document writes
 bool plan_calls_load(struct plan *p, struct fault *fault);
 bool plan_gaps_load(struct plan *p, struct fault *fault);
+
+bool plan_barrier_add(struct plan *p, const struct tape_row *row, enum plan_barrier_kind kind, enum plan_admin admin, const struct buf *slots); // false: memory out
+bool plan_call_held(const struct plan *p, const struct buf *slots, int64_t time_ns); // the restored copy has it, or a repeated deletion took it
+bool plan_call_in_range(const struct plan *p, size_t tape, const struct exchange *x);
+
+// plan_admin.c: administrative calls
+void plan_barrier_free(struct plan_barrier *b);
+void plan_deletions_find(struct plan *p); // admin: which deletions are made again
+bool plan_admin_load(struct plan *p, struct fault *fault);
+bool plan_collect_body(void *ctx, const struct body_piece *piece); // into a buf, up to a bound
 
 // plan_ops.c: ops to records
 bool plan_ops_load(struct plan *p, struct fault *fault);

@@ -360,29 +360,34 @@ int plan_names_slot(struct plan *p, int name)
     return p->names[name].slot < 0 ? (p->names[name].slot == -2 ? -2 : -1) : p->names[name].slot;
 }
 
-bool plan_names_chosen(struct plan *p, const struct exchange *x, uint32_t *slot)
+static bool add_slot(struct buf *slots, uint32_t slot)
 {
-    for (size_t i = 0; i < x->index_count + x->target_count; i++) {
-        struct bytes text = i < x->index_count ? x->indices[i].index : x->targets[i - x->index_count];
-        if (glob_is_pattern(text) || bytes_equal_text(text, "_all")) {
-            for (size_t s = 0; s < p->slot_count; s++)
-                if (bytes_equal_text(text, "_all") || glob_match(text, bytes_of_text(p->slots[s].from))) {
-                    *slot = (uint32_t)s;
-                    return true;
-                }
-            continue;
-        }
-        bool resolved;
-        int name = plan_names_find(p, plan_names_resolve(p, text, x->time_ns, &resolved));
-        int found = name < 0 ? -2 : plan_names_slot(p, name);
-        if (found == -2)
-            p->fail_memory = true;
-        if (found >= 0) {
-            *slot = (uint32_t)found;
+    for (size_t i = 0; i < plan_slots_in(slots); i++)
+        if (memcmp(slots->at + i * sizeof slot, &slot, sizeof slot) == 0)
             return true;
-        }
+    return buf_add(slots, &slot, sizeof slot);
+}
+
+bool plan_names_chosen_one(struct plan *p, struct bytes text, int64_t time_ns, struct buf *slots)
+{
+    bool resolved, all = bytes_equal_text(text, "_all");
+    if (glob_is_pattern(text) || all) {
+        for (uint32_t s = 0; s < p->slot_count; s++)
+            if ((all || glob_match(text, bytes_of_text(p->slots[s].from))) && !add_slot(slots, s))
+                return false;
+        return true;
     }
-    return false;
+    int name = plan_names_find(p, plan_names_resolve(p, text, time_ns, &resolved));
+    int found = name < 0 ? -2 : plan_names_slot(p, name);
+    return found != -2 && (found < 0 || add_slot(slots, (uint32_t)found));
+}
+
+bool plan_names_chosen(struct plan *p, const struct exchange *x, struct buf *slots)
+{
+    for (size_t i = 0; i < x->index_count + x->target_count; i++)
+        if (!plan_names_chosen_one(p, i < x->index_count ? x->indices[i].index : x->targets[i - x->index_count], x->time_ns, slots))
+            return false;
+    return true;
 }
 
 // ---- points -----------------------------------------------------------------------------------------------------------

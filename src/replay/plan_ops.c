@@ -101,6 +101,16 @@ static struct route_index route_of(const struct plan *p, const struct plan_name 
     return r;
 }
 
+// Where a deletion is made again, documents lie on the shards of the life that it leaves.
+static void settle_routes(struct plan *p)
+{
+    for (size_t i = 0; i < p->name_count; i++) {
+        const struct plan_name *n = &p->names[i];
+        if (n->outlived && n->outlived < n->life_count)
+            p->slots[n->slot].route = route_of(p, n, n->life_count - 1, (uint32_t)n->slot);
+    }
+}
+
 static bool before_point(const struct plan *p, const struct tape_op *t, const struct plan_name *n, size_t life)
 {
     if (!p->has_before)
@@ -274,6 +284,10 @@ static bool see_chosen(struct ops_pass *s, const struct tape_op *t, int name, ui
         return false;
     if (s->locate)
         return true;
+    if (at < n->outlived) { // gone with a deletion that is made again
+        p->slots[slot].count.outlived += !s->sources;
+        return true;
+    }
     bool outside = !before_point(p, t, n, at) || (p->set.since_ns != WHEN_UNKNOWN && t->time_ns < p->set.since_ns) ||
                    (p->set.until_ns != WHEN_UNKNOWN && t->time_ns >= p->set.until_ns);
     struct plan_count *c = &p->slots[slot].count;
@@ -414,13 +428,22 @@ static bool expect_firsts(struct plan *p)
     return true;
 }
 
+static bool of_barrier(const struct plan_barrier *b, int slot)
+{
+    bool hit = false;
+    for (size_t i = 0; i < b->slot_count; i++)
+        hit |= slot >= 0 && b->slots[i] == (uint32_t)slot;
+    return hit;
+}
+
+// A call over several indices tells one count: it may explain holes in any of them.
 static bool explain_by_query(struct plan *p)
 {
     for (size_t i = 0; i < p->barrier_count; i++) {
         const struct plan_barrier *b = &p->barriers[i];
-        for (size_t k = 0; k < p->name_count; k++) {
+        for (size_t k = 0; b->kind != PLAN_BARRIER_ADMIN && k < p->name_count; k++) {
             const struct plan_name *n = &p->names[k];
-            if (n->slot != (int)b->slot)
+            if (!of_barrier(b, n->slot))
                 continue;
             size_t life = 0;
             while (life + 1 < n->life_count && n->lives[life].end_ns < b->time_ns)
@@ -428,7 +451,8 @@ static bool explain_by_query(struct plan *p)
             uint64_t wrote = (uint64_t)(b->updated > 0 ? b->updated : 0);
             if (!check_explain(p->check, (uint32_t)k, n->life_count ? n->lives[life].key : PLAN_LIFE_FIRST, wrote, 0))
                 return false;
-            break;
+            if (b->slot_count == 1)
+                break;
         }
     }
     return true;
@@ -449,6 +473,7 @@ bool plan_ops_load(struct plan *p, struct fault *fault)
     bool ok = p->by_doc && p->check && p->unanswered_of && p->last_exchange;
     if (!ok)
         return fault_memory(fault);
+    settle_routes(p);
     ok = tape_ops(p->set.tape, &f, see_op, &s, fault);
     if (ok && s.failed && fault->kind == FAULT_NONE)
         ok = fault_memory(fault);

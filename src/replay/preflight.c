@@ -245,7 +245,8 @@ static bool recall(const struct preflight_settings *set, struct preflight_index 
         at += used;
         for (uint32_t s = 0; found && s < out->seam.route.shards && kind == PLAN_SEAM_SEQ; s++) {
             long long sure;
-            found = sscanf(at, " %lld/%lld%n", &n, &sure, &used) == 2;
+            if (sscanf(at, " %lld/%lld%n", &n, &sure, &used) != 2)
+                break; // made anew since, with more shards
             out->max_seq[s] = n;
             out->sure_seq[s] = sure;
             at += used;
