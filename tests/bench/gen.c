@@ -4,11 +4,13 @@
 // the answers can be checked and planned with; bodies come from a word list, so compression ratios are upper bounds. A simulation.
 //
 // usage: gen [--mb N | --exchanges N] [--mode mix|small|writes|bulk] [--mtu N] [--seed N] [--conns N] [--rate N] [--docs N]
-//            [--rare N] [--items N] [--loss PERMILLE]
+//            [--rare N] [--items N] [--loss PERMILLE] [--truth FILE]
 //   mix     what services do: half of the bytes bulks, 85 % of the calls searches, some chunked, gzip, HEAD (default)
 //   small   tiny reads and writes; --rare N of the exchanges go to the index `rare`
 //   writes  single document writes over --docs documents of the index `catalog`
 //   bulk    bulks of --items documents over --docs documents of the index `catalog`
+// --truth FILE: a line per exchange: client address and port, verb, path, status, size and CRC-32 of the request's and of the
+// answer's body, content codings and chunks taken off.
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -23,7 +25,7 @@ enum { CONNS_MAX = 4096, PORT = 9200 };
 struct settings {
     uint64_t bytes_max, exchanges_max, seed, rate, docs, rare;
     unsigned mtu, conns, items, loss;
-    const char *mode;
+    const char *mode, *truth_path;
 };
 
 struct text {
@@ -46,6 +48,7 @@ struct gen {
     uint16_t next_port;
     uint64_t seq_no[64], writes;
     struct text request, response, body, answer, packed;
+    FILE *truth;
     char pool_docs[512][1024];
 };
 
@@ -274,8 +277,20 @@ static void respond(struct gen *g, const char *status, bool head, bool gzip)
         text_put(t, body->at, body->size);
 }
 
+static void tell_truth(const struct gen *g, const struct conn *c)
+{
+    const char *request = g->request.at, *path = strchr(request, ' ') + 1;
+    bool head = strncmp(request, "HEAD ", 5) == 0;
+    size_t answered = head ? 0 : g->answer.size;
+    fprintf(g->truth, "10.0.0.%u\t%u\t%.*s\t%.*s\t%.3s\t%zu\t%08lx\t%zu\t%08lx\n", c->port % 40u + 10, c->port, (int)(path - 1 - request), request,
+            (int)strcspn(path, " "), path, g->response.at + sizeof "HTTP/1.1 " - 1, g->body.size, crc32(0, (const Bytef *)g->body.at, (uInt)g->body.size), answered,
+            crc32(0, (const Bytef *)g->answer.at, (uInt)answered));
+}
+
 static void exchange(struct gen *g, struct conn *c)
 {
+    if (g->truth)
+        tell_truth(g, c);
     send_bytes(g, c, 0, &g->request);
     packet(g, c, 1, ACK, NULL, 0);
     g->time_ns += 200000;
@@ -485,16 +500,19 @@ int main(int argc, char **argv)
         else if (strcmp(name, "--rare") == 0) g.s.rare = number(value);
         else if (strcmp(name, "--items") == 0) g.s.items = (unsigned)number(value);
         else if (strcmp(name, "--loss") == 0) g.s.loss = (unsigned)number(value);
+        else if (strcmp(name, "--truth") == 0) g.s.truth_path = value;
         else die("no such option");
     }
     if (argc % 2 == 0 || (!g.s.bytes_max && !g.s.exchanges_max) || !g.s.conns || g.s.conns > CONNS_MAX || g.s.mtu < 576 || !g.s.rate || !g.s.docs)
-        die("usage: gen [--mb N | --exchanges N] [--mode mix|small|writes|bulk] [--mtu N] [--seed N] [--conns N] [--rate N] [--docs N] [--rare N] [--items N] [--loss PERMILLE]");
+        die("usage: gen [--mb N | --exchanges N] [--mode mix|small|writes|bulk] [--mtu N] [--seed N] [--conns N] [--rate N] [--docs N] [--rare N] [--items N] [--loss PERMILLE] [--truth FILE]");
     void (*step)(struct gen *, struct conn *) = NULL;
     for (size_t i = 0; i < sizeof modes / sizeof *modes; i++)
         if (strcmp(g.s.mode, modes[i].name) == 0)
             step = modes[i].step;
     if (!step)
         die("no such mode");
+    if (g.s.truth_path && !(g.truth = fopen(g.s.truth_path, "w")))
+        die("the truth cannot be written");
     setvbuf(stdout, NULL, _IOFBF, 1 << 20);
     g.rng = g.s.seed * UINT64_C(0x9e3779b97f4a7c15) + 1;
     g.loss_rng = g.s.seed * UINT64_C(0xd6e8feb86659fd93) + 1;
@@ -510,7 +528,7 @@ int main(int argc, char **argv)
         g.body.size = 0;
         step(&g, take_conn(&g));
     }
-    if (fflush(stdout) != 0)
+    if (fflush(stdout) != 0 || (g.truth && fclose(g.truth) != 0))
         return 1;
     fprintf(stderr, "%" PRIu64 " exchanges, %" PRIu64 " packets, %" PRIu64 " bytes\n", g.exchanges, g.packets, g.bytes);
     return 0;
