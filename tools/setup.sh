@@ -1,5 +1,6 @@
 #!/bin/sh
-# Installs what is missing: `build` (libraries and compiler), or `check` (what the tests need on top, Java and Maven for real nodes included).
+# Installs what is missing: `build` (libraries and compiler), `node` (what a real node and its clients need on top: Java, Maven, pip), or
+# `check` (what the tests need, `node` included).
 # Debian 12 and 13. Root, or sudo. Does nothing, and asks for nothing, where everything is there.
 set -eu
 
@@ -13,8 +14,9 @@ clients="python3-pip python3-venv"
 
 case "${1:-build}" in
     build) want=$build ;;
+    node) want="$build python3 $node $clients" ;;
     check) want="$check $node $clients" ;;
-    *) echo "usage: tools/setup.sh build|check" >&2; exit 2 ;;
+    *) echo "usage: tools/setup.sh build|node|check" >&2; exit 2 ;;
 esac
 
 missing() {
@@ -35,7 +37,7 @@ case "${1:-build}" in
         fi
         ;;
 esac
-if [ "${1:-build}" = check ] && ! command -v java >/dev/null 2>&1; then need="$need java"; fi
+if [ "${1:-build}" != build ] && ! command -v javac >/dev/null 2>&1; then need="$need java"; fi
 [ -z "$need$llhttp" ] && exit 0
 
 run=""

@@ -1,12 +1,13 @@
 # The targets around the build: setting up, demo, tests, fuzzing, benchmarks, installing.
 DESTDIR ?=
 
-.PHONY: setup setup-check demo check torture drill bench fuzz fuzz-build install uninstall man
+.PHONY: setup setup-check demo check torture drill soak bench fuzz fuzz-build install uninstall man
 
-#: demo      install what is missing, build, record a bundled capture of the accident and show it
+#: demo      install what is missing, build, record a bundled capture of the accident and show it; NODE=1 plays it on a real node, live
 demo: setup
+	$(Q)$(if $(NODE),tools/setup.sh node)
 	$(Q)$(MAKE) -s -j2 all
-	$(Q)BUILD=$(BUILD) tools/demo.sh
+	$(Q)BUILD=$(BUILD) $(if $(NODE),tools/demo-node $(NODE),tools/demo.sh)
 
 setup:
 	$(Q)tools/setup.sh build
@@ -24,9 +25,17 @@ torture: all
 	$(Q)RUNS=$(or $(RUNS),500) tests/kill/run
 	$(Q)ESTAPE_TORTURE=1 tests/fault/run
 
-#: drill     random writers on real nodes, many seeds: SEEDS=100 NODES="os2 es7"
+#: drill     random writers on real nodes, many seeds: SEEDS=100 NODES="os2 es7"; LIVE=1: the accident under live capture, all versions
 drill: all setup-check
+ifneq ($(LIVE),)
+	$(Q)NODES="$(or $(NODES),os2 os3 es5 es6 es7 es8)" tests/node/live
+else
 	$(Q)SEEDS=$(or $(SEEDS),20) DRILL_ES5_KILLS=1 $(if $(NODES),NODES="$(NODES)") tests/node/run
+endif
+
+#: soak      mixed load on a real node under a recorder, HOURS or MINUTES long (default an hour): drops, memory, proof
+soak: all setup-check
+	$(Q)MINUTES=$(or $(MINUTES),$(if $(HOURS),$$(( $(HOURS) * 60 )),60)) tests/node/soak
 
 #: bench     run every benchmark, write build/bench.tsv
 bench: all
