@@ -191,9 +191,8 @@ static struct body_part *add_part(struct body_map *m)
 
 static bool map_parts(struct body_map *m, struct raw_row *raw)
 {
-    sqlite3_stmt *stmt = raw->segment->open->part;
+    sqlite3_stmt *stmt = segment_statement(raw->segment->open, SEGMENT_PART);
     bool ok = true;
-    sqlite3_reset(stmt);
     sqlite3_bind_int64(stmt, 1, (int64_t)raw->id);
     sqlite3_bind_int(stmt, 2, m->side == BODY_RESPONSE);
     while (ok && sqlite3_step(stmt) == SQLITE_ROW) {

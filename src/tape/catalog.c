@@ -237,6 +237,44 @@ static bool copy_summary(struct catalog *c, uint32_t number, sqlite3 *log)
     return ok && code == SQLITE_DONE;
 }
 
+// The rows of a query as JSON arrays, numbered. *whole: the log could be read. False: the catalog could not be written.
+static bool copy_cover(struct catalog *c, uint32_t number, sqlite3 *log, const struct format_cover_query *cover, bool *whole)
+{
+    sqlite3_stmt *from = NULL, *to = NULL;
+    char sql[160] = "REPLACE INTO coverage VALUES(?1,?2,?3,json_array(?4";
+    for (int i = 1; i < cover->columns; i++)
+        snprintf(sql + strlen(sql), sizeof sql - strlen(sql), ",?%d", 4 + i);
+    strcat(sql, "))");
+    int code = sqlite3_prepare_v2(log, cover->sql, -1, &from, NULL);
+    bool ok = sqlite3_prepare_v2(c->db, sql, -1, &to, NULL) == SQLITE_OK;
+    for (int64_t n = 0; ok && code == SQLITE_OK && (code = sqlite3_step(from)) == SQLITE_ROW; n++, code = SQLITE_OK) {
+        sqlite3_clear_bindings(to);
+        db_bind(to, 1, number);
+        db_bind_word(to, 2, bytes_of_text(cover->what));
+        db_bind(to, 3, n);
+        for (int i = 0; ok && i < cover->columns; i++)
+            ok = sqlite3_bind_value(to, 4 + i, sqlite3_column_value(from, i)) == SQLITE_OK;
+        ok = ok && db_run(to) == SQLITE_DONE;
+    }
+    sqlite3_finalize(from);
+    sqlite3_finalize(to);
+    *whole &= code == SQLITE_DONE;
+    return ok;
+}
+
+// Where a log is damaged the mark is not set, and readers look into the log.
+static bool copy_coverage(struct catalog *c, uint32_t number, sqlite3 *log)
+{
+    char sql[120];
+    bool whole = true;
+    snprintf(sql, sizeof sql, "DELETE FROM coverage WHERE segment=%u", (unsigned)number);
+    bool ok = db_exec(c->db, sql) == SQLITE_OK;
+    for (size_t i = 0; ok && i < COVERS; i++)
+        ok = copy_cover(c, number, log, &format_covers[i], &whole);
+    snprintf(sql, sizeof sql, "INSERT INTO coverage VALUES(%u,'',0,'[]')", (unsigned)number);
+    return ok && (!whole || db_exec(c->db, sql) == SQLITE_OK);
+}
+
 bool catalog_take_summary(struct catalog *c, struct catalog_segment *s, sqlite3 *log, struct fault *fault)
 {
     char path[PATH_MAX];
@@ -255,7 +293,7 @@ bool catalog_take_summary(struct catalog *c, struct catalog_segment *s, sqlite3 
     s->log_bytes = catalog_file_bytes(path);
     catalog_path(c->dir, s->name, true, path, sizeof path);
     s->body_bytes = catalog_file_bytes(path);
-    if (db_exec(c->db, "BEGIN IMMEDIATE") != SQLITE_OK || !copy_summary(c, s->number, log)) {
+    if (db_exec(c->db, "BEGIN IMMEDIATE") != SQLITE_OK || !copy_summary(c, s->number, log) || !copy_coverage(c, s->number, log)) {
         db_fault(c->db, FORMAT_TAPE_NAME, fault);
         db_exec(c->db, "ROLLBACK");
         return false;
@@ -290,7 +328,8 @@ bool catalog_drop_log(struct catalog *c, struct catalog_segment *s, int64_t now_
     if (!s->body_gone && !catalog_drop_body(c, s, now_us, why, fault))
         return false;
     if (!run_one(c, "UPDATE segment SET log_gone_us=?2, log_gone_why=?3 WHERE number=?1", s->number, now_us, why, fault) ||
-        !run_one(c, "DELETE FROM summary WHERE segment=?", s->number, 0, NULL, fault))
+        !run_one(c, "DELETE FROM summary WHERE segment=?", s->number, 0, NULL, fault) ||
+        !run_one(c, "DELETE FROM coverage WHERE segment=?", s->number, 0, NULL, fault))
         return false;
     s->log_gone = true;
     catalog_path(c->dir, s->name, false, path, sizeof path);
@@ -385,7 +424,7 @@ bool catalog_open(struct catalog *c, const char *dir, struct fault *fault)
         catalog_unlink(path);
         there = false;
     }
-    bool ok = there ? db_open(path, &db_tape, true, &c->db, fault) : db_create(path, &db_tape, &c->db, &trouble, fault);
+    bool ok = there ? db_open(path, &db_tape, true, &c->db, fault) && (db_exec(c->db, format_tape_more_sql) == SQLITE_OK || db_fault(c->db, path, fault)) : db_create(path, &db_tape, &c->db, &trouble, fault);
     ok = ok && read_id(c, fault) && read_rows(c, fault) && match_directory(c, fault);
     if (!ok)
         catalog_close(c);

@@ -36,6 +36,16 @@
 #define FORMAT_OPS_PER_BLOCK 4096
 
 extern const char format_log_sql[], format_body_sql[], format_tape_sql[], format_alerts_sql[], format_journal_sql[];
+extern const char format_tape_more_sql[]; // tables that a tape.db of an earlier program lacks
+
+// What `info` tells of a segment: queries over its log, whose rows the catalog keeps (table coverage) once it is sealed.
+enum format_cover { COVER_GAPS, COVER_CONNS, COVER_OPAQUE, COVER_BEATS, COVER_FLAGS, COVERS };
+struct format_cover_query {
+    const char *what;
+    int columns;
+    const char *sql;
+};
+extern const struct format_cover_query format_covers[COVERS];
 
 // Words stored for the enumerators.
 extern const char *const format_outcomes[OUTCOMES];

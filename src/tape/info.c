@@ -1,8 +1,13 @@
-// What tapes cover and what they do not: each segment is visited once, its small tables are summed.
+// What tapes cover and what they do not: the catalog tells it of sealed segments, the others are visited.
 #include "info.h"
 
 #include "../base/diag.h"
 #include "read_inner.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 struct list {
     void *at;
@@ -97,7 +102,7 @@ static void row_gap(struct gathering *g, struct reel *r, sqlite3_stmt *stmt)
     sum->bytes += number(stmt, 3);
     sum->packets += number(stmt, 4);
     sum->rows_lost += number(stmt, 9);
-    sum->time_ns += to_ns > from_ns ? to_ns - from_ns : 0;
+    sum->time_ns += sqlite3_column_int64(stmt, 10) * 1000;
     if (cause == GAP_NOT_RECORDING) {
         struct info_span *span = list_add(g, &g->spans);
         if (span)
@@ -205,53 +210,100 @@ static void row_beat(struct gathering *g, struct reel *r, sqlite3_stmt *stmt)
 
 // ---- a segment ------------------------------------------------------------------------------------------------------
 
-static const struct {
-    void (*row)(struct gathering *g, struct reel *r, sqlite3_stmt *stmt);
-    const char *sql;
-    bool unlisted; // only where the catalog does not tell it
-} visits[] = {
-    {row_gap, "SELECT from_us,to_us,cause,bytes,packets,client,server,server_port,n,rows_lost FROM gap", false},
-    {row_conns, "SELECT server,server_port,client,conns,midstream,only_client,only_server FROM conns", false},
-    {row_opaque, "SELECT kind,server,server_port,client,conns,first_us,last_us FROM opaque", false},
-    {row_beat, "SELECT packets,bytes,kernel_dropped,interface_dropped,orphans,unparsed_bytes,overlaps_conflicting,undecodable,time_us FROM beat ORDER BY time_us", false},
-    // Shapes with a rare flag are few: their calls are sought one by one.
-    {row_flags, "SELECT h.flags,coalesce((SELECT sum(s.n) FROM call c JOIN seek s ON s.call=c.id WHERE c.shape=h.id),0) FROM shape h WHERE h.flags&(2|4|8|16|256|512)", false},
-    {row_count, "WITH a AS (SELECT h.*,s.n AS n FROM (SELECT call,sum(n) AS n FROM seek GROUP BY call) s JOIN call c ON c.id=s.call JOIN shape h ON h.id=c.shape)"
-                " SELECT 'api',coalesce(api,''),sum(n) FROM a GROUP BY 2 UNION ALL SELECT 'danger',danger,sum(n) FROM a WHERE danger IS NOT NULL GROUP BY 2"
-                " UNION ALL SELECT 'outcome',outcome,sum(n) FROM a GROUP BY 2 UNION ALL SELECT 'verb',coalesce(verb,''),sum(n) FROM a GROUP BY 2"
-                " UNION ALL SELECT 'write',CAST(flags&1 AS TEXT),sum(n) FROM a GROUP BY 2", true},
+enum { COUNTS = COVERS, VISITS };
+
+static void (*const takes[VISITS])(struct gathering *g, struct reel *r, sqlite3_stmt *stmt) = {
+    [COVER_GAPS] = row_gap, [COVER_CONNS] = row_conns, [COVER_OPAQUE] = row_opaque, [COVER_BEATS] = row_beat, [COVER_FLAGS] = row_flags, [COUNTS] = row_count,
 };
 
-static void visit(struct gathering *g, struct reel *r, struct reel_segment *s, struct open_segment *o, bool summarised)
+static const char counts_sql[] =
+    "WITH a AS (SELECT h.*,s.n AS n FROM (SELECT call,sum(n) AS n FROM seek GROUP BY call) s JOIN call c ON c.id=s.call JOIN shape h ON h.id=c.shape)"
+    " SELECT 'api',coalesce(api,''),sum(n) FROM a GROUP BY 2 UNION ALL SELECT 'danger',danger,sum(n) FROM a WHERE danger IS NOT NULL GROUP BY 2"
+    " UNION ALL SELECT 'outcome',outcome,sum(n) FROM a GROUP BY 2 UNION ALL SELECT 'verb',coalesce(verb,''),sum(n) FROM a GROUP BY 2"
+    " UNION ALL SELECT 'write',CAST(flags&1 AS TEXT),sum(n) FROM a GROUP BY 2";
+
+static void visit(struct gathering *g, struct reel *r, struct reel_segment *s, struct open_segment *o)
 {
-    for (size_t i = 0; i < sizeof visits / sizeof *visits && !g->failed; i++) {
-        if (visits[i].unlisted && summarised)
-            continue;
-        sqlite3_stmt *stmt = segment_prepare(o, visits[i].sql);
+    for (int i = 0; i < VISITS && !g->failed; i++) {
+        sqlite3_stmt *stmt = segment_prepare(o, i == COUNTS ? counts_sql : format_covers[i].sql);
         int rc = SQLITE_ERROR;
         while (stmt && (rc = sqlite3_step(stmt)) == SQLITE_ROW)
-            visits[i].row(g, r, stmt);
+            takes[i](g, r, stmt);
         if (rc != SQLITE_DONE)
             tape_warn(r->tape, "segment %s of tape %s is damaged: %s; 'estape fsck' tells more", s->name, r->name, sqlite3_errmsg(o->db));
         sqlite3_finalize(stmt);
     }
 }
 
-// Counts of a sealed segment from the catalog; false: it has none there.
-static bool take_summary(struct gathering *g, struct reel *r, const struct reel_segment *s)
+// ---- the catalog ----------------------------------------------------------------------------------------------------
+
+// What the catalog keeps of each sealed segment; the statements take its number. NULL in `covered`: there is no such table.
+struct shelf {
+    sqlite3_stmt *covered, *rows[VISITS];
+};
+
+static void shelf_open(struct shelf *f, struct reel *r)
 {
-    sqlite3_stmt *stmt = NULL;
-    bool any = false;
-    if (!s->listed || !r->index || sqlite3_prepare_v2(r->index, "SELECT what,word,n FROM summary WHERE segment=?", -1, &stmt, NULL) != SQLITE_OK)
-        return false;
-    sqlite3_bind_int64(stmt, 1, s->number);
-    for (; sqlite3_step(stmt) == SQLITE_ROW; any = true)
-        row_count(g, r, stmt);
-    sqlite3_finalize(stmt);
-    return any || !s->rows;
+    struct buf sql = {0};
+    *f = (struct shelf){0};
+    if (!r->index)
+        return;
+    for (int i = 0; i < COVERS; i++) {
+        buf_clear(&sql);
+        for (int k = 0; k < format_covers[i].columns; k++)
+            buf_format(&sql, "%sjson_extract(row,'$[%d]')", k ? "," : "SELECT ", k);
+        buf_format(&sql, " FROM coverage WHERE segment=?1 AND what='%s' ORDER BY n", format_covers[i].what);
+        if (sql.failed || sqlite3_prepare_v2(r->index, buf_text(&sql), -1, &f->rows[i], NULL) != SQLITE_OK)
+            break;
+    }
+    buf_fini(&sql);
+    if (f->rows[COVERS - 1] && sqlite3_prepare_v2(r->index, "SELECT what,word,n FROM summary WHERE segment=?1", -1, &f->rows[COUNTS], NULL) == SQLITE_OK)
+        sqlite3_prepare_v2(r->index, "SELECT 1 FROM coverage WHERE segment=?1 AND what=''", -1, &f->covered, NULL);
 }
 
-static void tell_segment(struct gathering *g, struct reel *r, struct reel_segment *s, struct info_tape *tape)
+static void shelf_close(struct shelf *f)
+{
+    sqlite3_finalize(f->covered);
+    for (int i = 0; i < VISITS; i++)
+        sqlite3_finalize(f->rows[i]);
+}
+
+// The file is as long as when it was sealed and begins as it should; what else can be wrong with it `fsck` finds.
+static bool looks_whole(const struct reel *r, const struct reel_segment *s)
+{
+    char path[4300];
+    struct stat st;
+    uint8_t head[72];
+    snprintf(path, sizeof path, "%s/%s%s", r->dir, s->name, FORMAT_LOG_SUFFIX);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return false;
+    bool whole = fstat(fd, &st) == 0 && st.st_size == s->log_bytes && pread(fd, head, sizeof head, 0) == sizeof head && memcmp(head, "SQLite format 3", 16) == 0;
+    close(fd);
+    uint32_t version = whole ? (uint32_t)head[60] << 24 | (uint32_t)head[61] << 16 | (uint32_t)head[62] << 8 | head[63] : 0;
+    uint32_t id = whole ? (uint32_t)head[68] << 24 | (uint32_t)head[69] << 16 | (uint32_t)head[70] << 8 | head[71] : 0;
+    return whole && version <= FORMAT_VERSION && id == FORMAT_LOG_ID;
+}
+
+// False: the catalog does not tell, the segment must be visited.
+static bool take_from_shelf(struct gathering *g, struct shelf *f, struct reel *r, struct reel_segment *s)
+{
+    if (!s->listed || !f->covered || !looks_whole(r, s))
+        return false;
+    sqlite3_reset(f->covered);
+    sqlite3_bind_int64(f->covered, 1, s->number);
+    bool covered = sqlite3_step(f->covered) == SQLITE_ROW;
+    sqlite3_reset(f->covered);
+    for (int i = 0; covered && i < VISITS; i++) {
+        sqlite3_bind_int64(f->rows[i], 1, s->number);
+        while (sqlite3_step(f->rows[i]) == SQLITE_ROW)
+            takes[i](g, r, f->rows[i]);
+        sqlite3_reset(f->rows[i]);
+    }
+    return covered;
+}
+
+static void tell_segment(struct gathering *g, struct shelf *shelf, struct reel *r, struct reel_segment *s, struct info_tape *tape)
 {
     tape->segments += !s->log_gone_us;
     tape->dropped += s->log_gone_us != 0;
@@ -261,11 +313,10 @@ static void tell_segment(struct gathering *g, struct reel *r, struct reel_segmen
     tape->bodies_missing += !s->body_here && !s->body_gone_us && s->body_bytes > 0 && s->log_here;
     if (!s->log_here)
         return;
-    bool summarised = take_summary(g, r, s);
-    struct open_segment *o = segment_pin(r, s);
+    struct open_segment *o = take_from_shelf(g, shelf, r, s) ? NULL : segment_pin(r, s);
     segment_measure(r, s);
     if (o) {
-        visit(g, r, s, o, summarised);
+        visit(g, r, s, o);
         segment_unpin(r, s);
     }
     tape->damaged += s->state == SEGMENT_BAD;
@@ -291,8 +342,11 @@ static bool gather(struct gathering *g)
             return false;
         *tape = (struct info_tape){.name = r->name, .dir = r->dir, .live = reel_is_live(r->dir), .first_ns = WHEN_UNKNOWN, .last_ns = WHEN_UNKNOWN,
                                     .beat_first_ns = WHEN_UNKNOWN, .beat_last_ns = WHEN_UNKNOWN};
+        struct shelf shelf;
+        shelf_open(&shelf, r);
         for (size_t j = 0; j < r->count && !g->failed; j++)
-            tell_segment(g, r, &r->segments[j], tape);
+            tell_segment(g, &shelf, r, &r->segments[j], tape);
+        shelf_close(&shelf);
         end_run(g);
     }
     return !g->failed;

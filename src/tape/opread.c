@@ -389,7 +389,7 @@ static void find_times(struct op_walk *w, const struct op *op, struct reel_segme
     w->time_ns = w->answered_ns = WHEN_UNKNOWN;
     hold(w, s);
     struct open_segment *o = segment_pin(w->reel, s);
-    if (o && walker_seek(&o->times, (int64_t)op->exchange)) {
+    if (o && walker_seek(o, &o->times, (int64_t)op->exchange)) {
         int64_t time_us = o->start_us + sqlite3_column_int64(o->times.stmt, 1);
         w->time_ns = time_us * 1000;
         if (sqlite3_column_type(o->times.stmt, 2) != SQLITE_NULL)

@@ -37,12 +37,12 @@ const char *dict_ip_text(const struct endpoint *e, char *text, size_t room)
     return made ? made : "";
 }
 
-// An entry of `map`, made zeroed with `size` bytes from the arena when it is new. *fresh: fill it from `stmt`, which then
-// stands on the row (or *fresh is false again: the row is missing and the entry stays empty).
-static void *entry(struct open_segment *o, struct nummap *map, sqlite3_stmt *stmt, int64_t id, size_t size, bool *fresh)
+// An entry of `map`, made zeroed with `size` bytes from the arena when it is new: then *fresh is the statement to fill it
+// from, bound to the id. NULL: memory out.
+static void *entry(struct open_segment *o, struct nummap *map, enum segment_statement which, int64_t id, size_t size, sqlite3_stmt **fresh)
 {
     union map_value *known = nummap_find(map, (uint64_t)id);
-    *fresh = false;
+    *fresh = NULL;
     if (known)
         return known->ptr;
     void *made = arena_alloc(&o->arena, size);
@@ -54,9 +54,8 @@ static void *entry(struct open_segment *o, struct nummap *map, sqlite3_stmt *stm
     if (!v)
         return NULL;
     v->ptr = made;
-    sqlite3_reset(stmt);
-    sqlite3_bind_int64(stmt, 1, id);
-    *fresh = true;
+    *fresh = segment_statement(o, which);
+    sqlite3_bind_int64(*fresh, 1, id);
     return made;
 }
 
@@ -67,30 +66,29 @@ static bool stands(sqlite3_stmt *stmt)
 
 const struct who_info *dict_who(struct open_segment *o, int64_t id)
 {
-    bool fresh;
-    struct who_info *w = entry(o, o->whos, o->who_stmt, id, sizeof *w, &fresh);
-    if (!fresh)
+    sqlite3_stmt *stmt;
+    struct who_info *w = entry(o, o->whos, SEGMENT_WHO, id, sizeof *w, &stmt);
+    if (!stmt)
         return w;
-    if (stands(o->who_stmt)) {
-        w->principal = dict_column(o, o->who_stmt, 0);
-        struct bytes auth = bytes_of(sqlite3_column_blob(o->who_stmt, 1), (size_t)sqlite3_column_bytes(o->who_stmt, 1));
+    if (stands(stmt)) {
+        w->principal = dict_column(o, stmt, 0);
+        struct bytes auth = bytes_of(sqlite3_column_blob(stmt, 1), (size_t)sqlite3_column_bytes(stmt, 1));
         w->auth = (enum auth_kind)format_word_find(format_auths, AUTH_KINDS, auth, AUTH_OTHER);
-        w->run_as = dict_column(o, o->who_stmt, 2);
-        w->forwarded_for = dict_column(o, o->who_stmt, 3);
-        w->agent = dict_column(o, o->who_stmt, 4);
-        w->realm = dict_column(o, o->who_stmt, 5);
+        w->run_as = dict_column(o, stmt, 2);
+        w->forwarded_for = dict_column(o, stmt, 3);
+        w->agent = dict_column(o, stmt, 4);
+        w->realm = dict_column(o, stmt, 5);
     }
-    sqlite3_reset(o->who_stmt);
+    sqlite3_reset(stmt);
     return w;
 }
 
 const struct shape_info *dict_shape(struct open_segment *o, int64_t id)
 {
-    bool fresh;
-    struct shape_info *h = entry(o, o->shapes, o->shape_stmt, id, sizeof *h, &fresh);
-    if (!fresh)
+    sqlite3_stmt *stmt;
+    struct shape_info *h = entry(o, o->shapes, SEGMENT_SHAPE, id, sizeof *h, &stmt);
+    if (!stmt)
         return h;
-    sqlite3_stmt *stmt = o->shape_stmt;
     h->outcome = OUTCOME_UNKNOWN;
     if (stands(stmt)) {
         h->verb = dict_column(o, stmt, 0);
@@ -110,14 +108,14 @@ const struct shape_info *dict_shape(struct open_segment *o, int64_t id)
 
 struct bytes dict_name(struct open_segment *o, int64_t id)
 {
-    bool fresh;
-    struct bytes *name = entry(o, o->names, o->name_stmt, id, sizeof *name, &fresh);
+    sqlite3_stmt *stmt;
+    struct bytes *name = entry(o, o->names, SEGMENT_NAME, id, sizeof *name, &stmt);
     if (!name)
         return (struct bytes){NULL, 0};
-    if (fresh) {
-        if (stands(o->name_stmt))
-            *name = dict_column(o, o->name_stmt, 0);
-        sqlite3_reset(o->name_stmt);
+    if (stmt) {
+        if (stands(stmt))
+            *name = dict_column(o, stmt, 0);
+        sqlite3_reset(stmt);
     }
     return *name;
 }
@@ -142,36 +140,35 @@ static bool list_fill(struct open_segment *o, struct list_info *list, struct byt
 
 const struct list_info *dict_list(struct open_segment *o, int64_t id)
 {
-    bool fresh;
-    struct list_info *list = entry(o, o->lists, o->list_stmt, id, sizeof *list, &fresh);
-    if (!fresh)
+    sqlite3_stmt *stmt;
+    struct list_info *list = entry(o, o->lists, SEGMENT_LIST, id, sizeof *list, &stmt);
+    if (!stmt)
         return list;
-    struct bytes text = stands(o->list_stmt) ? dict_column(o, o->list_stmt, 0) : bytes_of("", 0);
-    sqlite3_reset(o->list_stmt);
+    struct bytes text = stands(stmt) ? dict_column(o, stmt, 0) : bytes_of("", 0);
+    sqlite3_reset(stmt);
     return list_fill(o, list, text) ? list : NULL;
 }
 
 const struct path_info *dict_path(struct open_segment *o, int64_t id)
 {
-    bool fresh;
-    struct path_info *p = entry(o, o->paths, o->path_stmt, id, sizeof *p, &fresh);
-    if (!fresh)
+    sqlite3_stmt *stmt;
+    struct path_info *p = entry(o, o->paths, SEGMENT_PATH, id, sizeof *p, &stmt);
+    if (!stmt)
         return p;
-    if (stands(o->path_stmt)) {
-        p->head = dict_column(o, o->path_stmt, 0);
-        p->tail = dict_column(o, o->path_stmt, 1);
+    if (stands(stmt)) {
+        p->head = dict_column(o, stmt, 0);
+        p->tail = dict_column(o, stmt, 1);
     }
-    sqlite3_reset(o->path_stmt);
+    sqlite3_reset(stmt);
     return p;
 }
 
 const struct conn_info *dict_conn(struct open_segment *o, int64_t id)
 {
-    bool fresh;
-    struct conn_info *c = entry(o, o->conns, o->conn_stmt, id, sizeof *c, &fresh);
-    if (!fresh)
+    sqlite3_stmt *stmt;
+    struct conn_info *c = entry(o, o->conns, SEGMENT_CONN, id, sizeof *c, &stmt);
+    if (!stmt)
         return c;
-    sqlite3_stmt *stmt = o->conn_stmt;
     if (stands(stmt)) {
         dict_parse_ip(bytes_of(sqlite3_column_blob(stmt, 0), (size_t)sqlite3_column_bytes(stmt, 0)), c->client.ip);
         c->client.port = (uint16_t)sqlite3_column_int(stmt, 1);
@@ -184,15 +181,15 @@ const struct conn_info *dict_conn(struct open_segment *o, int64_t id)
 
 const struct call_info *dict_call(struct open_segment *o, int64_t id)
 {
-    bool fresh;
-    struct call_info *c = entry(o, o->calls, o->call_stmt, id, sizeof *c, &fresh);
-    if (!fresh)
+    sqlite3_stmt *stmt;
+    struct call_info *c = entry(o, o->calls, SEGMENT_CALL, id, sizeof *c, &stmt);
+    if (!stmt)
         return c && c->who && c->shape && c->targets && c->path ? c : NULL;
     int64_t part[4] = {0};
-    if (stands(o->call_stmt))
+    if (stands(stmt))
         for (int i = 0; i < 4; i++)
-            part[i] = sqlite3_column_int64(o->call_stmt, i);
-    sqlite3_reset(o->call_stmt);
+            part[i] = sqlite3_column_int64(stmt, i);
+    sqlite3_reset(stmt);
     c->who = dict_who(o, part[0]);
     c->shape = dict_shape(o, part[1]);
     c->targets = dict_list(o, part[2]);
@@ -202,14 +199,14 @@ const struct call_info *dict_call(struct open_segment *o, int64_t id)
 
 struct bytes dict_word(struct open_segment *o, int64_t id)
 {
-    bool fresh;
-    struct bytes *w = entry(o, o->words, o->word_stmt, id, sizeof *w, &fresh);
+    sqlite3_stmt *stmt;
+    struct bytes *w = entry(o, o->words, SEGMENT_WORD, id, sizeof *w, &stmt);
     if (!w)
         return (struct bytes){NULL, 0};
-    if (fresh) {
-        if (stands(o->word_stmt))
-            *w = dict_column(o, o->word_stmt, 0);
-        sqlite3_reset(o->word_stmt);
+    if (stmt) {
+        if (stands(stmt))
+            *w = dict_column(o, stmt, 0);
+        sqlite3_reset(stmt);
     }
     return *w;
 }

@@ -8,11 +8,11 @@ static struct raw_row *find_in(struct reel *r, struct reel_segment *s, uint64_t 
     struct open_segment *o = segment_pin(r, s);
     if (!o)
         return NULL;
-    sqlite3_reset(o->rows);
-    sqlite3_bind_int64(o->rows, 1, (int64_t)id);
-    sqlite3_bind_int64(o->rows, 2, (int64_t)id + 1);
-    struct raw_row *raw = sqlite3_step(o->rows) == SQLITE_ROW ? row_read(r, s) : NULL;
-    sqlite3_reset(o->rows);
+    sqlite3_stmt *rows = segment_statement(o, SEGMENT_ROWS);
+    sqlite3_bind_int64(rows, 1, (int64_t)id);
+    sqlite3_bind_int64(rows, 2, (int64_t)id + 1);
+    struct raw_row *raw = sqlite3_step(rows) == SQLITE_ROW ? row_read(r, s) : NULL;
+    sqlite3_reset(rows);
     if (!raw)
         segment_unpin(r, s);
     return raw;

@@ -24,17 +24,23 @@ struct call_info { const struct who_info *who; const struct shape_info *shape; c
 
 // A table read forward by exchange id, for side tables that few rows have.
 struct walker {
-    sqlite3_stmt *stmt;
+    const char *sql;
+    sqlite3_stmt *stmt;      // prepared by the first seek
     int64_t low, at; // it stands on the row of x = at; there is no row in [low, at)
     bool valid;
+};
+
+// Statements of a segment, prepared when they are needed first: most visits need few of them.
+enum segment_statement {
+    SEGMENT_WHO, SEGMENT_SHAPE, SEGMENT_LIST, SEGMENT_NAME, SEGMENT_PATH, SEGMENT_CALL, SEGMENT_CONN, SEGMENT_WORD, SEGMENT_ROWS, SEGMENT_TALLY, SEGMENT_PART,
+    SEGMENT_STATEMENTS
 };
 
 struct open_segment {
     sqlite3 *db;
     struct arena arena;        // all texts below
     struct nummap *whos, *shapes, *lists, *names, *paths, *calls, *conns, *words;
-    sqlite3_stmt *who_stmt, *shape_stmt, *list_stmt, *name_stmt, *path_stmt, *call_stmt, *conn_stmt, *word_stmt;
-    sqlite3_stmt *rows, *tally, *part;
+    sqlite3_stmt *statements[SEGMENT_STATEMENTS]; // segment_statement() gives them
     struct walker more, split, times;
     int64_t start_us;
     bool has_split, has_more;
@@ -99,6 +105,7 @@ void segment_unpin(struct reel *r, struct reel_segment *s);
 sqlite3 *segment_body(struct reel *r, struct reel_segment *s); // NULL: not there or bad
 void segment_close(struct tape *t, struct reel_segment *s);
 sqlite3_stmt *segment_prepare(struct open_segment *o, const char *sql); // NULL: memory out or a damaged schema
+sqlite3_stmt *segment_statement(struct open_segment *o, enum segment_statement which); // the segment's own, reset; NULL as above
 // Numbers of a segment that tape.db does not tell: counted in the segment itself, sizes from the files.
 void segment_measure(struct reel *r, struct reel_segment *s);
 bool reel_is_live(const char *dir);
@@ -120,6 +127,6 @@ struct bytes dict_column(struct open_segment *o, sqlite3_stmt *stmt, int column)
 bool dict_parse_ip(struct bytes text, uint8_t ip[16]);
 const char *dict_ip_text(const struct endpoint *e, char *text, size_t room); // room >= 48
 // Stands on the first row with x >= wanted; true when it is exactly that one.
-bool walker_seek(struct walker *w, int64_t x);
+bool walker_seek(struct open_segment *o, struct walker *w, int64_t x);
 void walker_step(struct walker *w); // to the next row; at is INT64_MAX at the end
 void walker_fini(struct walker *w);

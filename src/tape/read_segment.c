@@ -203,12 +203,34 @@ sqlite3_stmt *segment_prepare(struct open_segment *o, const char *sql)
     return sqlite3_prepare_v3(o->db, sql, -1, SQLITE_PREPARE_PERSISTENT, &stmt, NULL) == SQLITE_OK ? stmt : NULL;
 }
 
+static const char *const statement_sql[SEGMENT_STATEMENTS] = {
+    [SEGMENT_WHO] = "SELECT principal,auth,run_as,forwarded_for,agent,realm FROM who WHERE id=?",
+    [SEGMENT_SHAPE] = "SELECT verb,api,action,status,outcome,reason,danger,flags,server_version FROM shape WHERE id=?",
+    [SEGMENT_LIST] = "SELECT names FROM list WHERE id=?",
+    [SEGMENT_NAME] = "SELECT text FROM name WHERE id=?",
+    [SEGMENT_PATH] = "SELECT head,tail FROM path WHERE id=?",
+    [SEGMENT_CALL] = "SELECT who,shape,targets,path FROM call WHERE id=?",
+    [SEGMENT_CONN] = "SELECT (SELECT text FROM ip WHERE id=client),client_port,(SELECT text FROM ip WHERE id=server),server_port FROM conn WHERE id=?",
+    [SEGMENT_WORD] = "SELECT text FROM word WHERE id=?",
+    [SEGMENT_ROWS] = "SELECT id,t,dur,conn,seq,call,var,oid,req,resp,req_bytes,resp_bytes,took,tally,hits,idx FROM x WHERE id>=? AND id<? ORDER BY id",
+    [SEGMENT_TALLY] = "SELECT docs,docs_ok,docs_failed,docs_deleted FROM tally WHERE id=?",
+    [SEGMENT_PART] = "SELECT n,segment,place,hole,flags FROM part WHERE x=? AND side=? ORDER BY n",
+};
+
+sqlite3_stmt *segment_statement(struct open_segment *o, enum segment_statement which)
+{
+    sqlite3_stmt **stmt = &o->statements[which];
+    if (!*stmt)
+        *stmt = segment_prepare(o, statement_sql[which]);
+    sqlite3_reset(*stmt);
+    return *stmt;
+}
+
 static void open_close(struct open_segment *o)
 {
-    sqlite3_stmt *const stmts[] = {o->who_stmt, o->shape_stmt, o->list_stmt, o->name_stmt, o->path_stmt, o->call_stmt, o->conn_stmt, o->word_stmt, o->rows, o->tally, o->part};
     struct nummap *const maps[] = {o->whos, o->shapes, o->lists, o->names, o->paths, o->calls, o->conns, o->words};
-    for (size_t i = 0; i < sizeof stmts / sizeof *stmts; i++)
-        sqlite3_finalize(stmts[i]);
+    for (size_t i = 0; i < SEGMENT_STATEMENTS; i++)
+        sqlite3_finalize(o->statements[i]);
     for (size_t i = 0; i < sizeof maps / sizeof *maps; i++)
         if (maps[i])
             nummap_close(maps[i]);
@@ -228,33 +250,6 @@ static bool has_rows(struct open_segment *o, const char *sql)
     return any;
 }
 
-static bool open_prepare(struct open_segment *o)
-{
-    const struct {
-        sqlite3_stmt **stmt;
-        const char *sql;
-    } list[] = {
-        {&o->who_stmt, "SELECT principal,auth,run_as,forwarded_for,agent,realm FROM who WHERE id=?"},
-        {&o->shape_stmt, "SELECT verb,api,action,status,outcome,reason,danger,flags,server_version FROM shape WHERE id=?"},
-        {&o->list_stmt, "SELECT names FROM list WHERE id=?"},
-        {&o->name_stmt, "SELECT text FROM name WHERE id=?"},
-        {&o->path_stmt, "SELECT head,tail FROM path WHERE id=?"},
-        {&o->call_stmt, "SELECT who,shape,targets,path FROM call WHERE id=?"},
-        {&o->conn_stmt, "SELECT (SELECT text FROM ip WHERE id=client),client_port,(SELECT text FROM ip WHERE id=server),server_port FROM conn WHERE id=?"},
-        {&o->word_stmt, "SELECT text FROM word WHERE id=?"},
-        {&o->rows, "SELECT id,t,dur,conn,seq,call,var,oid,req,resp,req_bytes,resp_bytes,took,tally,hits,idx FROM x WHERE id>=? AND id<? ORDER BY id"},
-        {&o->tally, "SELECT docs,docs_ok,docs_failed,docs_deleted FROM tally WHERE id=?"},
-        {&o->part, "SELECT n,segment,place,hole,flags FROM part WHERE x=? AND side=? ORDER BY n"},
-        {&o->more.stmt, "SELECT x,trace,task FROM more WHERE x>=? ORDER BY x"},
-        {&o->split.stmt, "SELECT x,place,ok,failed,deleted,unknown FROM split WHERE x>=? ORDER BY x,place"},
-        {&o->times.stmt, "SELECT id,t,dur FROM x WHERE id>=? ORDER BY id"},
-    };
-    for (size_t i = 0; i < sizeof list / sizeof *list; i++)
-        if (!(*list[i].stmt = segment_prepare(o, list[i].sql)))
-            return false;
-    return true;
-}
-
 static bool open_begin(struct open_segment *o)
 {
     struct nummap **const maps[] = {&o->whos, &o->shapes, &o->lists, &o->names, &o->paths, &o->calls, &o->conns, &o->words};
@@ -266,8 +261,11 @@ static bool open_begin(struct open_segment *o)
     if (ok)
         o->start_us = sqlite3_column_int64(stmt, 0);
     sqlite3_finalize(stmt);
-    if (!ok || !open_prepare(o))
+    if (!ok)
         return false;
+    o->more.sql = "SELECT x,trace,task FROM more WHERE x>=? ORDER BY x";
+    o->split.sql = "SELECT x,place,ok,failed,deleted,unknown FROM split WHERE x>=? ORDER BY x,place";
+    o->times.sql = "SELECT id,t,dur FROM x WHERE id>=? ORDER BY id";
     o->has_split = has_rows(o, "SELECT 1 FROM split LIMIT 1");
     o->has_more = has_rows(o, "SELECT 1 FROM more LIMIT 1");
     return true;
@@ -365,9 +363,9 @@ void walker_step(struct walker *w)
     w->at = sqlite3_step(w->stmt) == SQLITE_ROW ? sqlite3_column_int64(w->stmt, 0) : INT64_MAX;
 }
 
-bool walker_seek(struct walker *w, int64_t x)
+bool walker_seek(struct open_segment *o, struct walker *w, int64_t x)
 {
-    if (!w->stmt)
+    if (!w->stmt && !(w->stmt = segment_prepare(o, w->sql)))
         return false;
     if (w->valid && x >= w->low && x < w->at)
         return false;

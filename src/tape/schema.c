@@ -127,6 +127,13 @@ const char format_body_sql[] =
     "CREATE TABLE block(id INTEGER PRIMARY KEY, size INTEGER NOT NULL," // decoded bytes
     " sum INTEGER NOT NULL, dir BLOB NOT NULL, data BLOB NOT NULL);";
 
+// Rows of format_covers, as JSON arrays; what '' says that all of the segment's are here.
+#define COVERAGE \
+    "CREATE TABLE IF NOT EXISTS coverage(segment INTEGER NOT NULL, what TEXT NOT NULL, n INTEGER NOT NULL, row TEXT NOT NULL," \
+    " PRIMARY KEY(segment, what, n)) WITHOUT ROWID;"
+
+const char format_tape_more_sql[] = COVERAGE;
+
 const char format_tape_sql[] =
     "CREATE TABLE tape(id TEXT PRIMARY KEY, created_us INTEGER NOT NULL) WITHOUT ROWID;"
     "CREATE TABLE segment(number INTEGER PRIMARY KEY, name TEXT NOT NULL, start_us INTEGER NOT NULL, first_us INTEGER,"
@@ -137,9 +144,27 @@ const char format_tape_sql[] =
     " log_gone_us INTEGER, log_gone_why TEXT);"
     "CREATE TABLE summary(segment INTEGER NOT NULL, what TEXT NOT NULL, word TEXT NOT NULL, n INTEGER NOT NULL,"
     " PRIMARY KEY(segment, what, word)) WITHOUT ROWID;"
+    COVERAGE
     // What alerts learnt. kind: begin, actor and writer (word: a hash), index (word: its name; docs NULL: not known).
     "CREATE TABLE usual(kind TEXT NOT NULL, word TEXT NOT NULL, first_us INTEGER NOT NULL, last_us INTEGER NOT NULL,"
     " writes INTEGER NOT NULL, by_hand INTEGER NOT NULL, docs INTEGER, PRIMARY KEY(kind, word)) WITHOUT ROWID;";
+
+const struct format_cover_query format_covers[COVERS] = {
+    // Times without a recorder one by one, everything else in sums by cause and endpoints.
+    [COVER_GAPS] = {"gap", 11,
+        "SELECT min(from_us),max(to_us),cause,sum(bytes),sum(packets),client,server,server_port,sum(n),sum(rows_lost),sum(max(to_us-from_us,0))"
+        " FROM gap GROUP BY cause,client,server,server_port,CASE cause WHEN 'not_recording' THEN id END"},
+    [COVER_CONNS] = {"conns", 7, "SELECT server,server_port,client,conns,midstream,only_client,only_server FROM conns"},
+    [COVER_OPAQUE] = {"opaque", 7, "SELECT kind,server,server_port,client,conns,first_us,last_us FROM opaque"},
+    // Counters grow through a segment, which belongs to one run of a recorder: its first and its last ones tell all.
+    [COVER_BEATS] = {"beat", 9,
+        "SELECT packets,bytes,kernel_dropped,interface_dropped,orphans,unparsed_bytes,overlaps_conflicting,undecodable,time_us"
+        " FROM beat WHERE time_us IN (SELECT min(time_us) FROM beat UNION SELECT max(time_us) FROM beat) ORDER BY time_us"},
+    // Shapes with a rare flag are few: their calls are sought one by one.
+    [COVER_FLAGS] = {"flag", 2,
+        "SELECT h.flags,coalesce((SELECT sum(s.n) FROM call c JOIN seek s ON s.call=c.id WHERE c.shape=h.id),0) FROM shape h"
+        " WHERE h.flags&(2|4|8|16|256|512)"},
+};
 
 const char format_alerts_sql[] =
     "CREATE TABLE cursor(sink TEXT PRIMARY KEY, segment INTEGER NOT NULL, alert INTEGER NOT NULL) WITHOUT ROWID;"

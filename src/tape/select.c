@@ -236,11 +236,11 @@ static bool read_bucket(struct selection *s, struct fault *fault)
     to = f->id_to && f->id_to < to ? f->id_to : to;
     bool ok = true;
     int rc = SQLITE_DONE;
-    sqlite3_reset(o->rows);
-    sqlite3_bind_int64(o->rows, 1, (int64_t)from);
-    sqlite3_bind_int64(o->rows, 2, (int64_t)to);
-    while (ok && (rc = sqlite3_step(o->rows)) == SQLITE_ROW) {
-        if (!raw_wanted(s, top, o->rows))
+    sqlite3_stmt *rows = segment_statement(o, SEGMENT_ROWS);
+    sqlite3_bind_int64(rows, 1, (int64_t)from);
+    sqlite3_bind_int64(rows, 2, (int64_t)to);
+    while (ok && (rc = sqlite3_step(rows)) == SQLITE_ROW) {
+        if (!raw_wanted(s, top, rows))
             continue;
         struct raw_row *raw = row_read(top->reel, top->segment);
         if (!raw) {
@@ -253,7 +253,7 @@ static bool read_bucket(struct selection *s, struct fault *fault)
             free_row(s, raw);
         ok = ok && note_twin(s, raw);
     }
-    sqlite3_reset(o->rows);
+    sqlite3_reset(rows);
     if (ok && rc != SQLITE_DONE)
         tape_warn(top->reel->tape, "segment %s of tape %s is damaged: %s; some of what it holds is missing here, 'estape fsck' tells more", top->segment->name, top->reel->name,
                   sqlite3_errmsg(o->db));

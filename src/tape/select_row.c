@@ -10,7 +10,7 @@ static int64_t known(sqlite3_stmt *stmt, int column)
 
 struct raw_row *row_read(struct reel *r, struct reel_segment *s)
 {
-    sqlite3_stmt *stmt = s->open->rows;
+    sqlite3_stmt *stmt = s->open->statements[SEGMENT_ROWS]; // stands on the row
     bool word = sqlite3_column_type(stmt, COL_OID) == SQLITE_INTEGER, text = !word && sqlite3_column_type(stmt, COL_OID) != SQLITE_NULL;
     const void *var = sqlite3_column_blob(stmt, COL_VAR), *oid = text ? sqlite3_column_blob(stmt, COL_OID) : NULL;
     size_t var_size = (size_t)sqlite3_column_bytes(stmt, COL_VAR), oid_size = text ? (size_t)sqlite3_column_bytes(stmt, COL_OID) : 0;
@@ -50,15 +50,15 @@ static void join_tally(struct open_segment *o, const struct raw_row *raw, struct
     x->docs = x->docs_ok = x->docs_failed = x->docs_deleted = -1;
     if (raw->tally < 0)
         return;
-    sqlite3_reset(o->tally);
-    sqlite3_bind_int64(o->tally, 1, raw->tally);
-    if (sqlite3_step(o->tally) == SQLITE_ROW) {
-        x->docs = known(o->tally, 0);
-        x->docs_ok = known(o->tally, 1);
-        x->docs_failed = known(o->tally, 2);
-        x->docs_deleted = known(o->tally, 3);
+    sqlite3_stmt *stmt = segment_statement(o, SEGMENT_TALLY);
+    sqlite3_bind_int64(stmt, 1, raw->tally);
+    if (sqlite3_step(stmt) == SQLITE_ROW) {
+        x->docs = known(stmt, 0);
+        x->docs_ok = known(stmt, 1);
+        x->docs_failed = known(stmt, 2);
+        x->docs_deleted = known(stmt, 3);
     }
-    sqlite3_reset(o->tally);
+    sqlite3_reset(stmt);
 }
 
 static uint32_t count_of(int64_t n)
@@ -111,7 +111,7 @@ static bool join_indices(struct open_segment *o, const struct raw_row *raw, stru
         return false;
     x->indices = s->indices;
     x->index_count = s->index_count;
-    bool split = o->has_split && s->index_count && walker_seek(&o->split, (int64_t)raw->id);
+    bool split = o->has_split && s->index_count && walker_seek(o, &o->split, (int64_t)raw->id);
     if (!split && s->index_count == 1 && x->docs > 0) {
         s->indices[0].ok = count_of(x->docs_ok);
         s->indices[0].failed = count_of(x->docs_failed);
@@ -132,7 +132,7 @@ static bool join_indices(struct open_segment *o, const struct raw_row *raw, stru
 
 static void join_more(struct open_segment *o, const struct raw_row *raw, struct row_scratch *s, struct exchange *x)
 {
-    if (!o->has_more || !walker_seek(&o->more, (int64_t)raw->id))
+    if (!o->has_more || !walker_seek(o, &o->more, (int64_t)raw->id))
         return;
     struct bytes trace = {sqlite3_column_blob(o->more.stmt, 1), (size_t)sqlite3_column_bytes(o->more.stmt, 1)};
     struct bytes task = {sqlite3_column_blob(o->more.stmt, 2), (size_t)sqlite3_column_bytes(o->more.stmt, 2)};
