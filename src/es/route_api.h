@@ -29,6 +29,7 @@ enum api {
     API_AUTOSCALING_DELETE_AUTOSCALING_POLICY, // autoscaling.delete_autoscaling_policy
     API_AUTOSCALING_GET_AUTOSCALING_POLICY, // autoscaling.get_autoscaling_policy
     API_AUTOSCALING_PUT_AUTOSCALING_POLICY, // autoscaling.put_autoscaling_policy
+    API_BLOCK_CACHE_PRUNE, // block_cache.prune
     API_BULK, // bulk
     API_BULK_STREAM, // bulk_stream
     API_INDICES_CLEAR_CACHE, // indices.clear_cache
@@ -170,6 +171,7 @@ enum api {
     API_FEATURES_RESET_FEATURES, // features.reset_features
     API_FIELD_CAPS, // field_caps
     API_FIELD_STATS, // field_stats
+    API_FILE_CACHE_PRUNE, // file_cache.prune
     API_FLEET_MSEARCH, // fleet.msearch
     API_FLEET_POST_SECRET, // fleet.post_secret
     API_FLEET_DELETE_SECRET, // fleet.delete_secret
@@ -249,6 +251,7 @@ enum api {
     API_LTR_CACHE_STATS, // ltr.cache_stats
     API_LTR_CLEAR_CACHE, // ltr.clear_cache
     API_LTR_SEARCH_FEATURES, // ltr.search_features
+    API_LTR_DELETE_FEATURE, // ltr.delete_feature
     API_LTR_GET_FEATURE, // ltr.get_feature
     API_LTR_UPDATE_FEATURE, // ltr.update_feature
     API_LTR_CREATE_FEATURE, // ltr.create_feature
@@ -257,6 +260,7 @@ enum api {
     API_LTR_GET_FEATURESET, // ltr.get_featureset
     API_LTR_UPDATE_FEATURESET, // ltr.update_featureset
     API_LTR_CREATE_FEATURESET, // ltr.create_featureset
+    API_LTR_ADD_FEATURES_TO_SET, // ltr.add_features_to_set
     API_LTR_ADD_FEATURES_TO_SET_BY_QUERY, // ltr.add_features_to_set_by_query
     API_LTR_CREATE_MODEL_FROM_SET, // ltr.create_model_from_set
     API_LTR_SEARCH_MODELS, // ltr.search_models
@@ -266,8 +270,6 @@ enum api {
     API_LTR_DELETE_STORE, // ltr.delete_store
     API_LTR_GET_STORE, // ltr.get_store
     API_LTR_CREATE_STORE, // ltr.create_store
-    API_LTR_DELETE_FEATURE, // ltr.delete_feature
-    API_LTR_ADD_FEATURES_TO_SET, // ltr.add_features_to_set
     API_INDICES_GET_MAPPING, // indices.get_mapping
     API_INDICES_GET_FIELD_MAPPING, // indices.get_field_mapping
     API_INDICES_PUT_MAPPING, // indices.put_mapping
@@ -359,21 +361,30 @@ enum api {
     API_MTERMVECTORS, // mtermvectors
     API_NODES_INFO, // nodes.info
     API_NODES_RELOAD_SECURE_SETTINGS, // nodes.reload_secure_settings
+    API_SHUTDOWN_GET_NODE, // shutdown.get_node
     API_NODES_STATS, // nodes.stats
     API_NODES_USAGE, // nodes.usage
-    API_SHUTDOWN_GET_NODE, // shutdown.get_node
     API_NODES_GET_REPOSITORIES_METERING_INFO, // nodes.get_repositories_metering_info
     API_NODES_CLEAR_REPOSITORIES_METERING_ARCHIVE, // nodes.clear_repositories_metering_archive
     API_SHUTDOWN_DELETE_NODE, // shutdown.delete_node
     API_SHUTDOWN_PUT_NODE, // shutdown.put_node
     API_INDICES_OPEN, // indices.open
     API_ALERTING_GET_DESTINATIONS, // alerting.get_destinations
+    API_ALERTING_CREATE_DESTINATION, // alerting.create_destination
+    API_ALERTING_CREATE_EMAIL_ACCOUNT, // alerting.create_email_account
     API_ALERTING_SEARCH_EMAIL_ACCOUNTS, // alerting.search_email_accounts
+    API_ALERTING_DELETE_EMAIL_ACCOUNT, // alerting.delete_email_account
     API_ALERTING_GET_EMAIL_ACCOUNT, // alerting.get_email_account
     API_ALERTING_EXISTS_EMAIL_ACCOUNT, // alerting.exists_email_account
+    API_ALERTING_UPDATE_EMAIL_ACCOUNT, // alerting.update_email_account
+    API_ALERTING_CREATE_EMAIL_GROUP, // alerting.create_email_group
     API_ALERTING_SEARCH_EMAIL_GROUPS, // alerting.search_email_groups
+    API_ALERTING_DELETE_EMAIL_GROUP, // alerting.delete_email_group
     API_ALERTING_GET_EMAIL_GROUP, // alerting.get_email_group
     API_ALERTING_EXISTS_EMAIL_GROUP, // alerting.exists_email_group
+    API_ALERTING_UPDATE_EMAIL_GROUP, // alerting.update_email_group
+    API_ALERTING_DELETE_DESTINATION, // alerting.delete_destination
+    API_ALERTING_UPDATE_DESTINATION, // alerting.update_destination
     API_ALERTING_CREATE_MONITOR, // alerting.create_monitor
     API_ALERTING_EXECUTE_AD_HOC_MONITOR, // alerting.execute_ad_hoc_monitor
     API_ALERTING_SEARCH_MONITORS, // alerting.search_monitors
@@ -384,6 +395,22 @@ enum api {
     API_ALERTING_UPDATE_MONITOR, // alerting.update_monitor
     API_ALERTING_ACKNOWLEDGE_ALERTS, // alerting.acknowledge_alerts
     API_ALERTING_EXECUTE_MONITOR, // alerting.execute_monitor
+    API_ALERTING_STATS, // alerting.stats
+    API_ANOMALY_DETECTION_CREATE_DETECTOR, // anomaly_detection.create_detector
+    API_ANOMALY_DETECTION_SEARCH_DETECTORS, // anomaly_detection.search_detectors
+    API_ANOMALY_DETECTION_COUNT_DETECTORS, // anomaly_detection.count_detectors
+    API_ANOMALY_DETECTION_MATCH_DETECTORS, // anomaly_detection.match_detectors
+    API_ANOMALY_DETECTION_SEARCH_RESULTS, // anomaly_detection.search_results
+    API_ANOMALY_DETECTION_SEARCH_TASKS, // anomaly_detection.search_tasks
+    API_ANOMALY_DETECTION_DELETE_DETECTOR, // anomaly_detection.delete_detector
+    API_ANOMALY_DETECTION_GET_DETECTOR, // anomaly_detection.get_detector
+    API_ANOMALY_DETECTION_UPDATE_DETECTOR, // anomaly_detection.update_detector
+    API_ANOMALY_DETECTION_PREVIEW_DETECTOR, // anomaly_detection.preview_detector
+    API_ANOMALY_DETECTION_PROFILE_DETECTOR, // anomaly_detection.profile_detector
+    API_ANOMALY_DETECTION_RUN_DETECTOR, // anomaly_detection.run_detector
+    API_ANOMALY_DETECTION_START_DETECTOR, // anomaly_detection.start_detector
+    API_ANOMALY_DETECTION_STOP_DETECTOR, // anomaly_detection.stop_detector
+    API_ANOMALY_DETECTION_STATS, // anomaly_detection.stats
     API_ASYNCHRONOUS_SEARCH_SEARCH, // asynchronous_search.search
     API_ASYNCHRONOUS_SEARCH_STATS, // asynchronous_search.stats
     API_ASYNCHRONOUS_SEARCH_DELETE, // asynchronous_search.delete
@@ -401,11 +428,32 @@ enum api {
     API_ISM_RETRY_INDEX, // ism.retry_index
     API_KNN_STATS, // knn.stats
     API_KNN_WARMUP, // knn.warmup
+    API_PERFORMANCE_ANALYZER_AGENT, // performance_analyzer.agent
+    API_PERFORMANCE_ANALYZER_BATCH_CONFIG, // performance_analyzer.batch_config
+    API_PERFORMANCE_ANALYZER_SET_BATCH_CONFIG, // performance_analyzer.set_batch_config
+    API_PERFORMANCE_ANALYZER_CONFIG, // performance_analyzer.config
+    API_PERFORMANCE_ANALYZER_SET_CONFIG, // performance_analyzer.set_config
+    API_PERFORMANCE_ANALYZER_LOGGING_CONFIG, // performance_analyzer.logging_config
+    API_PERFORMANCE_ANALYZER_SET_LOGGING_CONFIG, // performance_analyzer.set_logging_config
+    API_PERFORMANCE_ANALYZER_OVERRIDE_CONFIG, // performance_analyzer.override_config
+    API_PERFORMANCE_ANALYZER_SET_OVERRIDE_CONFIG, // performance_analyzer.set_override_config
+    API_PERFORMANCE_ANALYZER_RCA_CONFIG, // performance_analyzer.rca_config
+    API_PERFORMANCE_ANALYZER_SET_RCA_CONFIG, // performance_analyzer.set_rca_config
     API_PPL_QUERY, // ppl.query
     API_PPL_EXPLAIN, // ppl.explain
     API_PPL_GET_STATS, // ppl.get_stats
     API_PPL_POST_STATS, // ppl.post_stats
     API_ISM_REFRESH_SEARCH_ANALYZERS, // ism.refresh_search_analyzers
+    API_REPORTS_STATS, // reports.stats
+    API_REPORTS_CREATE_DEFINITION, // reports.create_definition
+    API_REPORTS_DELETE_DEFINITION, // reports.delete_definition
+    API_REPORTS_GET_DEFINITION, // reports.get_definition
+    API_REPORTS_UPDATE_DEFINITION, // reports.update_definition
+    API_REPORTS_LIST_DEFINITIONS, // reports.list_definitions
+    API_REPORTS_GET_INSTANCE, // reports.get_instance
+    API_REPORTS_UPDATE_INSTANCE, // reports.update_instance
+    API_REPORTS_LIST_INSTANCES, // reports.list_instances
+    API_REPORTS_CREATE_ON_DEMAND, // reports.create_on_demand
     API_ROLLUPS_GET, // rollups.get
     API_ROLLUPS_PUT, // rollups.put
     API_ROLLUPS_DELETE, // rollups.delete
@@ -501,6 +549,16 @@ enum api {
     API_TRANSFORMS_STOP, // transforms.stop
     API_CLOSE_POINT_IN_TIME, // close_point_in_time
     API_ALERTING_GET_FINDINGS, // alerting.get_findings
+    API_ALERTING_CREATE_WORKFLOW, // alerting.create_workflow
+    API_ALERTING_EXECUTE_WORKFLOW, // alerting.execute_workflow
+    API_ALERTING_GET_WORKFLOW_ALERTS, // alerting.get_workflow_alerts
+    API_ALERTING_DELETE_WORKFLOW, // alerting.delete_workflow
+    API_ALERTING_GET_WORKFLOW, // alerting.get_workflow
+    API_ALERTING_UPDATE_WORKFLOW, // alerting.update_workflow
+    API_ALERTING_ACKNOWLEDGE_CHAINED_ALERTS, // alerting.acknowledge_chained_alerts
+    API_ANOMALY_DETECTION_VALIDATE_DETECTOR, // anomaly_detection.validate_detector
+    API_ANOMALY_DETECTION_DELETE_RESULTS, // anomaly_detection.delete_results
+    API_ANOMALY_DETECTION_TOP_ANOMALIES, // anomaly_detection.top_anomalies
     API_FLOW_FRAMEWORK_CREATE, // flow_framework.create
     API_FLOW_FRAMEWORK_SEARCH, // flow_framework.search
     API_FLOW_FRAMEWORK_GET_STEPS, // flow_framework.get_steps
@@ -626,9 +684,9 @@ enum api {
     API_SEARCH_RELEVANCE_GET_EXPERIMENTS, // search_relevance.get_experiments
     API_SEARCH_RELEVANCE_PUT_EXPERIMENTS, // search_relevance.put_experiments
     API_SEARCH_RELEVANCE_EXPERIMENTS_SEARCH, // search_relevance.experiments_search
+    API_SEARCH_RELEVANCE_GET_SCHEDULED_EXPERIMENTS, // search_relevance.get_scheduled_experiments
     API_SEARCH_RELEVANCE_POST_SCHEDULED_EXPERIMENTS, // search_relevance.post_scheduled_experiments
     API_SEARCH_RELEVANCE_DELETE_SCHEDULED_EXPERIMENTS, // search_relevance.delete_scheduled_experiments
-    API_SEARCH_RELEVANCE_GET_SCHEDULED_EXPERIMENTS, // search_relevance.get_scheduled_experiments
     API_SEARCH_RELEVANCE_DELETE_EXPERIMENTS, // search_relevance.delete_experiments
     API_SEARCH_RELEVANCE_GET_JUDGMENTS, // search_relevance.get_judgments
     API_SEARCH_RELEVANCE_PUT_JUDGMENTS, // search_relevance.put_judgments
@@ -639,10 +697,10 @@ enum api {
     API_SEARCH_RELEVANCE_PUT_QUERY_SETS, // search_relevance.put_query_sets
     API_SEARCH_RELEVANCE_QUERY_SETS_SEARCH, // search_relevance.query_sets_search
     API_SEARCH_RELEVANCE_DELETE_QUERY_SETS, // search_relevance.delete_query_sets
+    API_SEARCH_RELEVANCE_GET_SEARCH_CONFIGURATIONS, // search_relevance.get_search_configurations
     API_SEARCH_RELEVANCE_PUT_SEARCH_CONFIGURATIONS, // search_relevance.put_search_configurations
     API_SEARCH_RELEVANCE_SEARCH_CONFIGURATIONS_SEARCH, // search_relevance.search_configurations_search
     API_SEARCH_RELEVANCE_DELETE_SEARCH_CONFIGURATIONS, // search_relevance.delete_search_configurations
-    API_SEARCH_RELEVANCE_GET_SEARCH_CONFIGURATIONS, // search_relevance.get_search_configurations
     API_SEARCH_RELEVANCE_GET_STATS, // search_relevance.get_stats
     API_SEARCH_RELEVANCE_GET_NODE_STATS, // search_relevance.get_node_stats
     API_SECURITY_GET_ALL_CERTIFICATES, // security.get_all_certificates
@@ -664,8 +722,8 @@ enum api {
     API_GEOSPATIAL_GET_UPLOAD_STATS, // geospatial.get_upload_stats
     API_GEOSPATIAL_GEOJSON_UPLOAD_POST, // geospatial.geojson_upload_post
     API_GEOSPATIAL_GEOJSON_UPLOAD_PUT, // geospatial.geojson_upload_put
-    API_GEOSPATIAL_DELETE_IP2GEO_DATASOURCE, // geospatial.delete_ip2geo_datasource
     API_GEOSPATIAL_GET_IP2GEO_DATASOURCE, // geospatial.get_ip2geo_datasource
+    API_GEOSPATIAL_DELETE_IP2GEO_DATASOURCE, // geospatial.delete_ip2geo_datasource
     API_GEOSPATIAL_PUT_IP2GEO_DATASOURCE, // geospatial.put_ip2geo_datasource
     API_GEOSPATIAL_PUT_IP2GEO_DATASOURCE_SETTINGS, // geospatial.put_ip2geo_datasource_settings
     API_UBI_INITIALIZE, // ubi.initialize
@@ -708,11 +766,12 @@ enum api {
     API_INDICES_REFRESH, // indices.refresh
     API_LIST_REINDEX, // list_reindex
     API_REINDEX, // reindex
-    API_REINDEX_RETHROTTLE, // reindex_rethrottle
     API_GET_REINDEX, // get_reindex
     API_CANCEL_REINDEX, // cancel_reindex
+    API_REINDEX_RETHROTTLE, // reindex_rethrottle
     API_CLUSTER_REMOTE_INFO, // cluster.remote_info
     API_REMOTE_STORE_RESTORE, // remote_store.restore
+    API_REMOTE_STORE_METADATA, // remote_store.metadata
     API_REMOTE_STORE_STATS, // remote_store.stats
     API_RENDER_SEARCH_TEMPLATE, // render_search_template
     API_INDICES_RESOLVE_CLUSTER, // indices.resolve_cluster
@@ -723,8 +782,14 @@ enum api {
     API_ROLLUP_PUT_JOB, // rollup.put_job
     API_ROLLUP_START_JOB, // rollup.start_job
     API_ROLLUP_STOP_JOB, // rollup.stop_job
+    API_RULES_LIST, // rules.list
+    API_RULES_CREATE, // rules.create
+    API_RULES_DELETE, // rules.delete
+    API_RULES_GET, // rules.get
+    API_RULES_UPDATE, // rules.update
     API_GET_SCRIPT_CONTEXT, // get_script_context
     API_GET_SCRIPT_LANGUAGES, // get_script_languages
+    API_SCRIPTS_PAINLESS_CONTEXT, // scripts_painless_context
     API_SCRIPTS_PAINLESS_EXECUTE, // scripts_painless_execute
     API_DELETE_SCRIPT, // delete_script
     API_GET_SCRIPT, // get_script
@@ -853,6 +918,7 @@ enum api {
     API_SYNONYMS_PUT_SYNONYM_RULE, // synonyms.put_synonym_rule
     API_TASKS_LIST, // tasks.list
     API_TASKS_CANCEL, // tasks.cancel
+    API_TASKS_DELETE, // tasks.delete
     API_TASKS_GET, // tasks.get
     API_INDICES_GET_TEMPLATE, // indices.get_template
     API_INDICES_DELETE_TEMPLATE, // indices.delete_template
@@ -897,10 +963,16 @@ enum api {
     API_WLM_DELETE_QUERY_GROUP, // wlm.delete_query_group
     API_WLM_UPDATE_QUERY_GROUP, // wlm.update_query_group
     API_XPACK_INFO, // xpack.info
-    API_XPACK_MIGRATION_GET_ASSISTANCE, // xpack.migration.get_assistance
-    API_XPACK_MIGRATION_UPGRADE, // xpack.migration.upgrade
+    API_MIGRATION_GET_ASSISTANCE, // migration.get_assistance
+    API_MIGRATION_UPGRADE, // migration.upgrade
     API_XPACK_USAGE, // xpack.usage
-    API_XPACK_WATCHER_RESTART, // xpack.watcher.restart
+    API_WATCHER_RESTART, // watcher.restart
+    API_VIEWS_LIST, // views.list
+    API_VIEWS_CREATE, // views.create
+    API_VIEWS_DELETE, // views.delete
+    API_VIEWS_GET, // views.get
+    API_VIEWS_UPDATE, // views.update
+    API_VIEWS_SEARCH, // views.search
     API_INDICES_GET, // indices.get
     API_INDICES_EXISTS, // indices.exists
     API_INDICES_CREATE, // indices.create
@@ -941,7 +1013,9 @@ enum api {
     API_INDICES_RELOAD_SEARCH_ANALYZERS, // indices.reload_search_analyzers
     API_INDICES_ROLLOVER, // indices.rollover
     API_ROLLUP_GET_ROLLUP_INDEX_CAPS, // rollup.get_rollup_index_caps
+    API_ROLLUP_ROLLUP, // rollup.rollup
     API_ROLLUP_ROLLUP_SEARCH, // rollup.rollup_search
+    API_INDICES_SCALE, // indices.scale
     API_CREATE_PIT, // create_pit
     API_INDICES_SHRINK, // indices.shrink
     API_GET_SOURCE, // get_source

@@ -11,6 +11,7 @@ READS = re.compile(r"""^(
   | query_rules\.test | search_application\.render_query | search_relevance\.search_configurations_search | security\.post_dashboards_info | text_structure\.find_structure
   | snapshot\.(verify_repository|repository_verify_integrity|repository_analyze) | security\.(saml|oidc)_prepare_authentication
   | security\.clear_.*cache.* | security\.flush_cache | searchable_snapshots\.clear_cache | ml\.clear_trained_model_deployment_cache | ltr\.clear_cache
+  | anomaly_detection\.(preview|validate)_detector | (block|file)_cache\.prune
   | .*_rethrottle | cluster\.allocation_explain
 )$""", re.X)
 # Calls with a GET form that change something.
@@ -20,7 +21,7 @@ BULK = {"bulk", "bulk_stream", "monitoring.bulk"}
 BY_QUERY = {"delete_by_query", "update_by_query", "reindex"}
 HITS = re.compile(r"""^(search|msearch|scroll|mget|get|get_source|search_template|msearch_template|fleet\.(m?search)|async_search\.(submit|get)|asynchronous_search\.(search|get)
   |eql\.(search|get)|sql\.(query|get_async)|esql\.(query|async_query.*)|ppl\.query|knn_search|rollup\.rollup_search|search_application\.search|graph\.explore|explain|percolate|mpercolate
-  |termvectors|mtermvectors|suggest|security\.query_.*|watcher\.query_watches|.*\.search_(models|agents|memory.*|message)|search_mvt)$""", re.X)
+  |termvectors|mtermvectors|suggest|views\.search|anomaly_detection\.(search_.*|top_anomalies)|security\.query_.*|watcher\.query_watches|.*\.search_(models|agents|memory.*|message)|search_mvt)$""", re.X)
 # APIs whose request or answer can carry a secret.
 SECRET = re.compile(r"""^(security\.(?!(has_privileges|get_(role|role_mapping|privileges|builtin_privileges|settings)|clear_cached|health|who_am_i)).*
   | connector\..* | fleet\..*secret.* | inference\.(put.*|update|get|put_region_policy) | watcher\.(put_watch|execute_watch|get_watch|query_watches|update_settings)
@@ -28,7 +29,7 @@ SECRET = re.compile(r"""^(security\.(?!(has_privileges|get_(role|role_mapping|pr
   | ingest\.(put_pipeline|get_pipeline|simulate|put_(geoip|ip_location)_database|get_(geoip|ip_location)_database) | ml\.(create_connector|update_connector|get_connector|put_datafeed|update_datafeed|get_datafeeds|put_data_frame_analytics|get_data_frame_analytics|get_jobs)
   | notifications\..*config.* | query\.datasource.* | esql\.(put|get)_data_source | alerting\..* | license\.(post|get) | rollups?\..*put.* | logstash\.put_pipeline | ccr\..*
   | indices\.(put_settings|create|get_settings|get) | xpack\.license\..* | remote_store\..* | streams\.put.*)$""", re.X)
-LEGACY = re.compile(r"^/_opendistro/|/_xpack(/|$)|/_optimize|/_data_frame/")
+LEGACY = re.compile(r"^/_opendistro/|^/_shield/|/_xpack(/|$)|/_optimize|/_data_frame/")
 
 
 def flags_of(row, verbs):

@@ -3,107 +3,39 @@
 
 usage: make_routes.py [--cache DIR] [--out FILE]
 
-The specifications are packages (below); what is not in the cache is fetched by the ordinary maven and npm clients.
-What the packages do not hold (OpenSearch plugins, X-Pack of 5.x and 7.x, pairs that nodes register beyond the lists)
-stands in supplement.tsv, each row with where it comes from. Names of transport actions stand in actions.tsv.
+The specifications are packages (below); what is not in the cache is fetched by the ordinary maven, npm and pip clients.
+What the packages do not hold (pairs that nodes register beyond the lists, plugins that publish none) stands in supplement.tsv,
+each row with where it comes from. Names of transport actions stand in actions.tsv, and since when OpenSearch has an API of a
+plugin in opensearch_since.tsv.
 """
 import argparse
-import json
 import os
 import re
-import subprocess
 import sys
-import tarfile
-import zipfile
 
 from classify import flags_of
+from packages import READERS, fetch
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 BITS = {"es5": 1, "es6": 2, "es7": 4, "es8": 8, "es9": 16, "os1": 32, "os2": 64, "os3": 128}
 
 # Newest first: the first list that knows a verb and path names the API. (kind, package, version, products)
 SOURCES = [
-    ("maven", "org.elasticsearch:rest-api-spec", "9.5.3", ["es9"]),
+    ("classic", "org.elasticsearch:rest-api-spec", "9.5.3", ["es9"]),
     ("schema", "@elastic/request-converter", "9.5.0", ["es9"]),
     ("schema", "@elastic/request-converter", "8.19.1", ["es8"]),
-    ("maven", "org.opensearch:rest-api-spec", "3.1.0", ["os3"]),
-    ("maven", "org.opensearch:rest-api-spec", "2.19.0", ["os2"]),
-    ("maven", "org.elasticsearch:rest-api-spec", "7.10.2", ["es7", "os1"]),  # OpenSearch 1.x began as 7.10.2
-    ("client", "@elastic/elasticsearch", "6.8.8", ["es6"]),
-    ("maven", "org.elasticsearch:rest-api-spec", "6.6.0", ["es6"]),
-    ("maven", "org.elasticsearch:rest-api-spec", "5.6.4", ["es5"]),
+    ("os_client", "@opensearch-project/opensearch", "3.9.0", ["os3"]),  # with plugins; older majors by opensearch_since.tsv
+    ("classic", "org.opensearch:rest-api-spec", "3.1.0", ["os3"]),
+    ("classic", "org.opensearch:rest-api-spec", "2.19.0", ["os2"]),
+    ("client", "@elastic/elasticsearch", "7.17.14", ["es7"]),  # with X-Pack
+    ("classic", "org.elasticsearch:rest-api-spec", "7.10.2", ["es7", "os1"]),  # OpenSearch 1.x began as 7.10.2
+    ("client", "@elastic/elasticsearch", "6.8.8", ["es6"]),  # with X-Pack
+    ("classic", "org.elasticsearch:rest-api-spec", "6.6.0", ["es6"]),
+    ("python", "elasticsearch-xpack", "5.4.0", ["es5"]),
+    ("classic", "org.elasticsearch:rest-api-spec", "5.6.4", ["es5"]),
 ]
-
-
-def fetch(kind, package, version, cache):
-    """The package's archive, from the cache or through its registry's client."""
-    if kind == "maven":
-        group, artifact = package.split(":")
-        name = os.path.join(cache, f"{group}-{artifact}-{version}.jar")
-        if not os.path.exists(name):
-            subprocess.run(["mvn", "-q", "-B", "dependency:copy", f"-Dartifact={package}:{version}",
-                            f"-DoutputDirectory={cache}/new"], check=True, stdout=subprocess.DEVNULL)
-            os.rename(f"{cache}/new/{artifact}-{version}.jar", name)
-        return name
-    name = os.path.join(cache, package.lstrip("@").replace("/", "-") + f"-{version}.tgz")
-    if not os.path.exists(name):
-        subprocess.run(["npm", "pack", "--silent", "--pack-destination", cache, f"{package}@{version}"],
-                       check=True, stdout=subprocess.DEVNULL)
-    return name
-
-
-def read_classic(archive):
-    """rest-api-spec/api/*.json, both generations: url.paths of objects (7.x on) or of strings with one method list."""
-    with zipfile.ZipFile(archive) as z:
-        for entry in z.namelist():
-            if not re.match(r"(rest-api-spec/)?api/[^/]+\.json$", entry) or "/_common" in entry:
-                continue
-            for name, spec in json.loads(z.read(entry)).items():
-                body = spec.get("body")
-                kind = "none" if not body else "ndjson" if body.get("serialize") == "bulk" else "json"
-                types = (spec.get("headers") or {}).get("content_type") or []
-                if kind == "json" and types and all("ndjson" in t for t in types):
-                    kind = "ndjson"
-                for path in spec["url"]["paths"]:
-                    if isinstance(path, str):
-                        for verb in spec["methods"]:
-                            yield name, verb, path, kind
-                    else:
-                        for verb in path["methods"]:
-                            yield name, verb, path["path"], kind
-
-
-def read_schema(archive):
-    """The endpoints of the compiled specification."""
-    with tarfile.open(archive) as t:
-        schema = json.load(t.extractfile("package/dist/schema.json"))
-    for e in schema["endpoints"]:
-        media = e.get("requestMediaType") or []
-        kind = "none" if not media else "ndjson" if any("ndjson" in m for m in media) else "json"
-        for url in e["urls"]:
-            for verb in url["methods"]:
-                yield e["name"], verb, url["path"], kind
-
-
-def read_client(archive):
-    """The generated client of 6.8 read as text: its only list is in the code that builds paths."""
-    with tarfile.open(archive) as t:
-        for member in t.getmembers():
-            m = re.match(r"package/api/api/(.*)\.js$", member.name)
-            if not m:
-                continue
-            text = t.extractfile(member).read().decode()
-            verbs = {v for line in re.findall(r"\bmethod = (.*)", text) for v in re.findall(r"'([A-Z]+)'", line)}
-            kind = "none" if "body: ''" in text or "body: null" in text else "ndjson" if "bulkBody" in text else "json"
-            for expression in re.findall(r"\bpath = (.*)", text):
-                parts = re.findall(r"encodeURIComponent\((\w+)\)|'([^']*)'", expression)
-                path = "".join("{%s}" % a if a else b for a, b in parts)
-                if path:
-                    for verb in verbs:
-                        yield m.group(1), verb, path, kind
-
-
-READERS = {"maven": read_classic, "schema": read_schema, "client": read_client}
+# X-Pack of 7.x still answers the spellings of 6.8 (ReplacedRoute of its handlers), but for these, which ended with 6.8.
+ENDED_WITH_6 = re.compile(r"^/_xpack/(migration/(assistance|upgrade)|watcher/_restart|rollup/_rollup_search)")
 
 
 def shape(path):
@@ -145,8 +77,11 @@ def settle_names(table):
 NEWEST_FIRST = ["es9", "es8", "es7", "es6", "es5", "os3", "os2", "os1"]
 
 
-def action_of(name, bits, actions):
+def action_of(row, actions):
     """The action as the newest product of the row names it; else the newest of its family; never X-Pack's for OpenSearch."""
+    name, bits = row["name"], row["bits"]
+    if row["path"].startswith("/_opendistro/"):  # on Elasticsearch too, but never X-Pack
+        bits = BITS["os1"] | BITS["os2"]
     known = actions.get(name, {})
     mine = [p for p in NEWEST_FIRST if bits & BITS[p]]
     families = {p[:2] for p in mine}
@@ -163,14 +98,22 @@ def main():
     args = parser.parse_args()
     os.makedirs(args.cache, exist_ok=True)
     table = Table()
+    since = {r["api"]: int(r["since"]) for r in read_tsv("opensearch_since.tsv")}
     for kind, package, version, products in SOURCES:
         count = 0
         for name, verb, path, body in READERS[kind](fetch(kind, package, version, args.cache)):
-            table.add(name, verb, path, body, sum(BITS[p] for p in products))
+            bits = sum(BITS[p] for p in products)
+            if kind == "os_client":
+                bits = sum(BITS[f"os{major}"] for major in range(since.get(name, 3), 4))
+            if "/_xpack/" in path and products == ["es6"] and not ENDED_WITH_6.match(path):
+                bits |= BITS["es7"]
+            table.add(name, verb, path, body, bits)
             count += 1
         print(f"{package} {version}: {count} verb and path pairs", file=sys.stderr)
     for r in read_tsv("supplement.tsv"):
         bits = sum(BITS[p] for p in r["products"].split(","))
+        if r["path"].startswith("/_opendistro/"):
+            bits |= BITS["es6"] | BITS["es7"]
         table.add(r["api"], r["verb"], r["path"], r["body"], bits, "node" in r["source"])
     settle_names(table)
     actions = {}
@@ -186,7 +129,7 @@ def main():
         for row in sorted(table.rows.values(), key=lambda r: (shape(r["path"]), r["verb"])):
             products = ",".join(p for p, b in BITS.items() if row["bits"] & b)
             flags = flags_of(row, verbs[row["name"]])
-            out.write("\t".join([row["verb"], row["path"], row["name"], action_of(row["name"], row["bits"], actions), products,
+            out.write("\t".join([row["verb"], row["path"], row["name"], action_of(row, actions), products,
                                  row["kind"], ",".join(flags) or "-"]) + "\n")
     print(f"{len(table.rows)} routes, {len(verbs)} APIs", file=sys.stderr)
 
