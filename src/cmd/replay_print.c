@@ -310,8 +310,10 @@ void replay_json_check(struct buf *b, const struct check *c, const struct plan *
                 buf_add_text(b, "null");
             buf_format(b, ",\"first\":%lld,\"last\":%lld,\"missing\":%llu,\"verdict\":\"%s\",\"holes\":[", (long long)sh->first, (long long)sh->last,
                        (unsigned long long)sh->missing, verdict_words[sh->verdict]);
-            for (size_t h = 0; h < sh->hole_count; h++) {
-                buf_format(b, "%s{\"from\":%lld,\"to\":%lld", h ? "," : "", (long long)sh->holes[h].from, (long long)sh->holes[h].to);
+            for (size_t h = 0, told = 0; h < sh->hole_count; h++) {
+                if (sh->holes[h].to < sh->floor)
+                    continue;
+                buf_format(b, "%s{\"from\":%lld,\"to\":%lld", told++ ? "," : "", (long long)sh->holes[h].from, (long long)sh->holes[h].to);
                 if (sh->holes[h].after_ns != WHEN_UNKNOWN)
                     buf_format(b, ",\"after\":\"%s\"", clock_format_utc(sh->holes[h].after_ns, text, sizeof text));
                 if (sh->holes[h].until_ns != WHEN_UNKNOWN)

@@ -101,7 +101,7 @@ static struct shard *shard_get(struct check *c, uint32_t name, int64_t life, int
         mem_free(s);
         return NULL;
     }
-    s->out = (struct check_shard){.name = name, .life = life, .shard = shard, .first = OP_NONE, .last = OP_NONE, .expected_first = OP_NONE,
+    s->out = (struct check_shard){.name = name, .life = life, .shard = shard, .first = OP_NONE, .last = OP_NONE, .expected_first = OP_NONE, .floor = OP_NONE,
                                   .term_first = OP_NONE, .term_last = OP_NONE, .time_first_ns = WHEN_UNKNOWN, .time_last_ns = WHEN_UNKNOWN};
     c->shards[c->shard_count++] = s;
     v->num = c->shard_count;
@@ -219,6 +219,15 @@ bool check_expect(struct check *c, uint32_t name, int64_t life, int shard, int64
     return true;
 }
 
+bool check_floor(struct check *c, uint32_t name, int64_t life, int shard, int64_t floor)
+{
+    struct shard *s = shard_get(c, name, life, shard);
+    if (!s)
+        return false;
+    s->out.floor = floor;
+    return true;
+}
+
 bool check_chain(struct check *c, uint32_t name, int64_t life_key, bool whole)
 {
     struct check_life *life = life_get(c, name, life_key);
@@ -231,7 +240,10 @@ bool check_chain(struct check *c, uint32_t name, int64_t life_key, bool whole)
 
 static bool add_hole(struct shard *s, int64_t from, int64_t to)
 {
-    s->out.missing += (uint64_t)(to - from) + 1;
+    if (from < s->out.floor && to >= s->out.floor)
+        return add_hole(s, from, s->out.floor - 1) && add_hole(s, s->out.floor, to);
+    if (from >= s->out.floor) // also where there is none: OP_NONE is below every number
+        s->out.missing += (uint64_t)(to - from) + 1;
     if (s->out.hole_count == CHECK_HOLES_MAX)
         return true;
     if (s->out.hole_count == s->hole_room) {
@@ -264,6 +276,8 @@ static bool find_holes(struct shard *s)
         order[n++] = key;
     qsort(order, n, sizeof *order, by_number);
     int64_t next = s->out.expected_first != OP_NONE ? s->out.expected_first : s->out.first;
+    if (s->out.floor != OP_NONE && s->out.floor < next)
+        next = s->out.floor;
     bool ok = true;
     for (size_t i = 0; i < n && ok; i++) {
         const uint8_t *bits = nummap_find(s->chunks, order[i])->ptr;

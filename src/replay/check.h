@@ -27,9 +27,10 @@ struct check_shard {
     int shard;                 // -1: shards are not told apart
     int64_t first, last;       // smallest and largest recorded number; OP_NONE
     int64_t expected_first;    // what it should begin with; OP_NONE: not known
+    int64_t floor;             // holes below it are no loss (a restored copy holds them), but still judge unanswered writes; OP_NONE
     uint64_t numbers;          // distinct recorded
     uint64_t repeated;         // numbers seen under two primary terms
-    uint64_t missing;          // in holes between expected first and last
+    uint64_t missing;          // in holes between expected first (or floor) and last
     int64_t term_first, term_last;
     int64_t time_first_ns, time_last_ns;
     const struct check_hole *holes; // at most CHECK_HOLES_MAX are kept
@@ -66,8 +67,10 @@ struct check_op {
 bool check_feed(struct check *c, const struct check_op *op); // false: memory out
 // Writes whose numbers the wire never shows: a by-query call, estape's own writes.
 bool check_explain(struct check *c, uint32_t name, int64_t life, uint64_t by_query, uint64_t own);
-// The life's numbers begin at 0 (born on this tape) or behind a restored copy.
+// The life's numbers begin here: at 0 when it was born on this tape.
 bool check_expect(struct check *c, uint32_t name, int64_t life, int shard, int64_t first);
+// A restored copy holds what is below `floor`.
+bool check_floor(struct check *c, uint32_t name, int64_t life, int shard, int64_t floor);
 // One document's recorded versions were a chain, or not.
 bool check_chain(struct check *c, uint32_t name, int64_t life, bool whole);
 bool check_finish(struct check *c);

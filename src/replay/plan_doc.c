@@ -155,12 +155,12 @@ static void infer_versions(struct group *g)
         if (!took_effect(g->ops[i]) || g->ops[i]->version >= 0)
             continue;
         size_t prev = i, next = i, hidden = 0;
-        while (prev > 0 && !(took_effect(g->ops[prev - 1]) && g->ops[prev - 1]->version >= 0))
+        while (prev > 0 && !took_effect(g->ops[prev - 1]))
             prev--;
         for (; next < g->count && !(took_effect(g->ops[next]) && g->ops[next]->version >= 0); next++)
             hidden += took_effect(g->ops[next]);
-        if (!prev || g->ops[prev - 1]->life != g->ops[i]->life)
-            continue;
+        if (!prev || g->ops[prev - 1]->life != g->ops[i]->life || g->ops[prev - 1]->version < 0)
+            continue; // behind one whose version stays open nothing is sure
         int64_t from = g->ops[prev - 1]->version;
         bool closed = next < g->count && g->ops[next]->life == g->ops[i]->life && !(g->ops[next]->op_flags & OP_EXTERNAL);
         bool sure = closed ? g->ops[next]->version == from + (int64_t)hidden + 1 : g->ops[i]->result != OP_ACCEPTED || g->ops[i]->kind != OP_UPDATE;

@@ -140,6 +140,8 @@ static void judge_conflicts(struct op_rec **ops, size_t count)
     bool exists = false, known = false;
     for (size_t i = 0; i < count; i++) {
         struct op_rec *r = ops[i];
+        if (i == 0 && r->life != PLAN_LIFE_FIRST)
+            known = true, exists = false; // its index was born on this tape and nothing was there before
         if (r->result == OP_UNKNOWN && open_case(r) && (r->kind == OP_CREATE || r->kind == OP_INDEX) && known && !exists) {
             for (size_t k = i + 1; k < count && ops[k]->life == r->life; k++) {
                 if (ops[k]->result == OP_FAILED && ops[k]->error == PLAN_ERR_CONFLICT && ops[k]->kind == OP_CREATE) {
@@ -154,12 +156,14 @@ static void judge_conflicts(struct op_rec **ops, size_t count)
                     break;
             }
         }
-        if (i == 0 && r->life != PLAN_LIFE_FIRST && !(r->marks & (REC_HELD | REC_UNSURE)))
-            known = true, exists = false; // its index was born on this tape and nothing was there before
         if (r->result == OP_CREATED || r->result == OP_UPDATED)
             known = true, exists = true;
         if (r->result == OP_DELETED || r->result == OP_NOT_FOUND)
             known = true, exists = false;
+        if (open_case(r))
+            known = false;
+        else if (r->result == OP_UNKNOWN && (r->marks & REC_DONE))
+            known = true, exists = r->kind != OP_DELETE;
     }
 }
 

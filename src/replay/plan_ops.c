@@ -422,7 +422,7 @@ static bool expect_firsts(struct plan *p)
         if (!seam || seam->kind != PLAN_SEAM_SEQ || n->redirected)
             continue;
         for (uint32_t shard = 0; shard < seam->route.shards; shard++)
-            if (!check_expect(p->check, (uint32_t)i, seam_life(p, n, seam), (int)shard, seam->max_seq[shard] + 1))
+            if (!check_floor(p->check, (uint32_t)i, seam_life(p, n, seam), (int)shard, seam->max_seq[shard] + 1))
                 return false;
     }
     return true;
