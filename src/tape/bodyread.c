@@ -18,6 +18,9 @@ struct kept_block {
     int64_t block;
     uint64_t used;
     struct buf raw, dir;
+    struct block_walk walk; // of dir: bodies are mostly asked for in order
+    uint32_t walked;        // entries behind it
+    struct block_entry entry; // the last one passed
 };
 
 struct body_part {
@@ -122,6 +125,23 @@ static struct kept_block *find_kept(struct body_reader *b, struct reel *r, uint3
     return NULL;
 }
 
+static bool find_entry(struct kept_block *k, uint32_t ordinal, struct block_entry *e)
+{
+    if (ordinal + 1 < k->walked || !k->walked) {
+        k->walk = (struct block_walk){.rest = buf_view(&k->dir)};
+        k->walked = 0;
+    }
+    while (k->walked <= ordinal) {
+        if (!block_next_entry(&k->walk, &k->entry)) {
+            k->walked = 0;
+            return false;
+        }
+        k->walked++;
+    }
+    *e = k->entry;
+    return true;
+}
+
 // The bytes of the entry at a place, borrowed until a few blocks later. *state WHOLE when they are there.
 static struct bytes place_read(struct reel *r, struct reel_segment *s, int64_t place, uint64_t id, enum body_side side, enum tape_body_state *state)
 {
@@ -141,10 +161,11 @@ static struct bytes place_read(struct reel *r, struct reel_segment *s, int64_t p
             k->reel = r;
             k->segment = s->number;
             k->block = block;
+            k->walked = 0;
         }
         k->used = ++b->clock;
         struct block_entry e;
-        if (block_find_entry(buf_view(&k->dir), ordinal, &e) && e.exchange == id && e.side == side && e.offset + e.size <= k->raw.size) {
+        if (find_entry(k, ordinal, &e) && e.exchange == id && e.side == side && e.offset + e.size <= k->raw.size) {
             *state = TAPE_BODY_WHOLE;
             return bytes_of(k->raw.at + e.offset, e.size);
         }

@@ -29,4 +29,3 @@ bool journal_set_meta(struct journal *j, const char *key, struct bytes value, st
 bool journal_find(struct journal *j, uint64_t key, struct journal_doc *doc); // state NONE: no row
 bool journal_put(struct journal *j, uint64_t key, const struct journal_doc *doc, struct fault *fault);
 bool journal_commit(struct journal *j, struct fault *fault); // survives a crash of this program from here on
-uint64_t journal_count(struct journal *j, enum journal_state state);

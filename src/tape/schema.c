@@ -180,4 +180,6 @@ const char format_alerts_sql[] =
 const char format_journal_sql[] =
     "CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;"
     // One row per document and epoch of a replay: how far it came on the target. state: enum journal_state.
-    "CREATE TABLE doc(key INTEGER PRIMARY KEY, state INTEGER NOT NULL, seq_no, primary_term, version, steps INTEGER NOT NULL) WITHOUT ROWID;";
+    "CREATE TABLE doc(key INTEGER PRIMARY KEY, state INTEGER NOT NULL, seq_no, primary_term, version, steps INTEGER NOT NULL) WITHOUT ROWID;"
+    // What was noted since `doc` was last written: packed records, in order.
+    "CREATE TABLE log(n INTEGER PRIMARY KEY, data BLOB NOT NULL);";
