@@ -112,6 +112,25 @@ static void mark_given(struct parse *p, const struct option *o)
         p->given[o - p->command->options] = true;
 }
 
+// The option whose name begins most alike is a guess worth telling.
+static bool unknown_option(const struct parse *p, const char *name, size_t size)
+{
+    const char *near = NULL;
+    size_t most = 2;
+    for (size_t i = 0; i < p->command->option_count; i++) {
+        const struct option *o = &p->command->options[i];
+        size_t same = 0;
+        while (o->kind != OPTION_GROUP && same < size && o->name[same] == name[same])
+            same++;
+        if (same > most) {
+            most = same;
+            near = o->name;
+        }
+    }
+    return fault_user(p->fault, "no option --%.*s%s%s%s; see 'estape %s --help'", (int)size, name, near ? "; did you mean --" : "", near ? near : "", near ? "?" : "",
+                      p->command->name);
+}
+
 // "--name", "--name=value", "--name value". *at moves over a value taken from the next argument.
 static bool parse_long(struct parse *p, int argc, char **argv, int *at)
 {
@@ -119,7 +138,7 @@ static bool parse_long(struct parse *p, int argc, char **argv, int *at)
     size_t size = equal ? (size_t)(equal - name) : strlen(name);
     const struct option *o = by_name(p->command, name, size);
     if (!o)
-        return fault_user(p->fault, "no option --%.*s; see 'estape %s --help'", (int)size, name, p->command->name);
+        return unknown_option(p, name, size);
     const char *value = equal ? equal + 1 : NULL;
     if (o->kind == OPTION_FLAG && value)
         return fault_user(p->fault, "--%s takes no value", o->name);
@@ -161,8 +180,7 @@ static bool is_help(const char *text)
     return strcmp(text, "--help") == 0 || strcmp(text, "-h") == 0;
 }
 
-// What the command line set stays known for option_read_config: a hidden array behind the operands would be clever; the
-// table is small, so the array lives in front of them.
+// What the command line set stays known: it stands in front of the operands that run() gets.
 struct operands_head {
     size_t option_count;
     bool given[];
@@ -256,24 +274,15 @@ static bool set_from_file(struct parse *p, const struct option *o, const char *w
     return copy ? set(p, o, where, copy) : fault_memory(p->fault);
 }
 
-bool option_read_config(const struct command *c, const char *path, void *settings, struct arena *texts, struct fault *fault)
+bool option_read_config(const struct command *c, const char *path, void *settings, char **operands, struct arena *texts, struct fault *fault)
 {
     FILE *file = fopen(path, "re");
     if (!file)
         return fault_user(fault, "%s: %s", path, strerror(errno));
     struct parse p = {.command = c, .settings = settings, .texts = texts, .fault = fault};
-    // "options already given on the command line win": a field that is not zero was given.
-    bool *taken = mem_zero(c->option_count + 1, sizeof *taken);
-    for (size_t i = 0; taken && i < c->option_count; i++) {
-        const struct option *o = &c->options[i];
-        static const size_t sizes[] = {[OPTION_FLAG] = sizeof(bool), [OPTION_TEXT] = sizeof(char *), [OPTION_LIST] = sizeof(struct option_list),
-                                       [OPTION_COUNT] = 8, [OPTION_SIZE] = 8, [OPTION_SPAN] = 8, [OPTION_TIME] = 8, [OPTION_CHOICE] = sizeof(char *),
-                                       [OPTION_GROUP] = 0};
-        for (size_t k = 0; k < sizes[o->kind]; k++)
-            taken[i] |= ((const char *)settings)[o->offset + k] != 0;
-    }
+    const bool *given = head_of(operands)->given;
     char line[4096], where[4300];
-    bool ok = taken || fault_memory(fault);
+    bool ok = true;
     for (int number = 1; ok && fgets(line, sizeof line, file); number++) {
         char *text = trim(line);
         if (!*text || *text == '#')
@@ -299,10 +308,9 @@ bool option_read_config(const struct command *c, const char *path, void *setting
             break;
         }
         snprintf(where, sizeof where, "%s:%d: %s", path, number, o->name);
-        if (!taken[o - c->options])
+        if (!given[o - c->options])
             ok = set_from_file(&p, o, where, value);
     }
-    mem_free(taken);
     fclose(file);
     return ok;
 }

@@ -54,9 +54,9 @@ bool option_parse(const struct command *c, int argc, char **argv, void *settings
                   struct fault *fault);
 // Whether the option stood on the command line, where 0 is a value like any other. `operands` as run() gets them.
 bool option_given(const struct command *c, char **operands, const char *name);
-// Reads "name = value" lines for the options marked `config`; options already given on the command line win.
-// The texts that settings then point to live in `texts`.
-bool option_read_config(const struct command *c, const char *path, void *settings, struct arena *texts, struct fault *fault);
+// Reads "name = value" lines for the options marked `config`; options already given on the command line win (`operands` as run()
+// gets them). The texts that settings then point to live in `texts`.
+bool option_read_config(const struct command *c, const char *path, void *settings, char **operands, struct arena *texts, struct fault *fault);
 void option_free(const struct command *c, void *settings, char **operands);
 void option_help(const struct command *c, struct buf *out);                // plain text, at most 80 columns
 void option_man(const struct command *c, struct buf *out);                 // roff, man(7)

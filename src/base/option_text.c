@@ -263,6 +263,18 @@ static bool is_file_option(const struct option *o)
     return o->argument && (strstr(o->argument, "FILE") || strstr(o->argument, "DIR"));
 }
 
+// Words that an operand can begin with: "[list | test NAME...]" gives list and test.
+static void operand_words(struct buf *out, const struct command *c)
+{
+    for (const char *at = c->operands ? c->operands : ""; *at; at += *at != 0) {
+        at += strspn(at, "[ |");
+        size_t size = strspn(at, "abcdefghijklmnopqrstuvwxyz");
+        if (size && strchr(" |]", at[size])) // the end of the text, too
+            buf_format(out, "%.*s ", (int)size, at);
+        at += strcspn(at, "|");
+    }
+}
+
 static void bash_options(struct buf *out, const struct command *c)
 {
     for (size_t i = 0; i < c->option_count; i++)
@@ -271,33 +283,50 @@ static void bash_options(struct buf *out, const struct command *c)
     buf_add_text(out, "--help");
 }
 
+static void bash_case(struct buf *out, const struct command *c, const struct option *o)
+{
+    buf_format(out, "    %s:--%s", c->name, o->name);
+    if (o->letter)
+        buf_format(out, "|%s:-%c", c->name, o->letter);
+    buf_add_text(out, ") ");
+}
+
 static void complete_bash(const struct command *const *commands, size_t count, struct buf *out)
 {
-    buf_add_text(out, "_estape() {\n  local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} words\n"
-                      "  if [ \"$COMP_CWORD\" -eq 1 ]; then\n    COMPREPLY=($(compgen -W '");
+    // "--name=value" comes as three words.
+    buf_add_text(out, "_estape() {\n  local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} words verbs commands='");
     for (size_t i = 0; i < count; i++)
         buf_format(out, "%s ", commands[i]->name);
-    buf_add_text(out, "help --version' -- \"$cur\"))\n    return\n  fi\n  case ${COMP_WORDS[1]}:$prev in\n");
+    buf_add_text(out, "'\n  if [ \"$cur\" = = ]; then cur=; elif [ \"$prev\" = = ]; then prev=${COMP_WORDS[COMP_CWORD-2]}; fi\n"
+                      "  if [ \"$COMP_CWORD\" -eq 1 ]; then\n    COMPREPLY=($(compgen -W \"$commands help --help --version\" -- \"$cur\"))\n    return\n  fi\n"
+                      "  case ${COMP_WORDS[1]}:$prev in\n    help:*) COMPREPLY=($(compgen -W \"$commands\" -- \"$cur\")); return ;;\n");
     for (size_t i = 0; i < count; i++)
         for (size_t k = 0; k < commands[i]->option_count; k++) {
             const struct option *o = &commands[i]->options[k];
             if (o->kind == OPTION_CHOICE) {
-                buf_format(out, "    %s:--%s) COMPREPLY=($(compgen -W '", commands[i]->name, o->name);
+                bash_case(out, commands[i], o);
+                buf_add_text(out, "COMPREPLY=($(compgen -W '");
                 for (const char *at = o->choices; *at; at++)
                     buf_add_byte(out, *at == '|' ? ' ' : (uint8_t)*at);
                 buf_add_text(out, "' -- \"$cur\")); return ;;\n");
             } else if (is_file_option(o)) {
-                buf_format(out, "    %s:--%s) COMPREPLY=($(compgen -f -- \"$cur\")); return ;;\n", commands[i]->name, o->name);
+                bash_case(out, commands[i], o);
+                buf_add_text(out, "COMPREPLY=($(compgen -f -- \"$cur\")); return ;;\n");
+            } else if (o->kind != OPTION_FLAG && o->kind != OPTION_GROUP) {
+                bash_case(out, commands[i], o);
+                buf_add_text(out, "return ;;\n"); // nobody knows what may follow
             }
         }
     buf_add_text(out, "  esac\n  case ${COMP_WORDS[1]} in\n");
     for (size_t i = 0; i < count; i++) {
         buf_format(out, "    %s) words='", commands[i]->name);
         bash_options(out, commands[i]);
+        buf_add_text(out, "' verbs='");
+        operand_words(out, commands[i]);
         buf_add_text(out, "' ;;\n");
     }
     buf_add_text(out, "  esac\n  case $cur in\n    -*) COMPREPLY=($(compgen -W \"$words\" -- \"$cur\")) ;;\n"
-                      "    *) COMPREPLY=($(compgen -f -- \"$cur\")) ;;\n  esac\n}\ncomplete -F _estape estape\n");
+                      "    *) COMPREPLY=($(compgen -W \"$verbs\" -f -- \"$cur\")) ;;\n  esac\n}\ncomplete -o filenames -F _estape estape\n");
 }
 
 static void complete_zsh(const struct command *const *commands, size_t count, struct buf *out)

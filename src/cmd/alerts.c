@@ -466,17 +466,12 @@ static bool open_all(struct listing *l, const struct option_list *tapes, const c
         const char *dir = tapes->count ? tapes->at[i] : fallback;
         struct buf path = {0};
         buf_format(&path, "%s/tape.db", dir);
-        ok = access(buf_text(&path), F_OK) == 0 || fault_user(fault, "%s is not a tape", dir);
+        ok = tape_options_there(dir, tapes->count, fault) &&
+             (access(buf_text(&path), F_OK) == 0 || fault_user(fault, "%s is not a tape: it holds no tape.db; 'estape record' makes one", dir));
         buf_fini(&path);
         ok = ok && (l->outboxes[i] = outbox_open(dir, false, fault)) != NULL;
     }
     return ok;
-}
-
-static const char *default_dir(void)
-{
-    const char *from_env = getenv("ESTAPE_TAPE");
-    return from_env && *from_env ? from_env : access("/var/lib/estape/tape.db", F_OK) == 0 ? "/var/lib/estape" : "./estape.tape";
 }
 
 static int run(void *settings, int operand_count, char **operands)
@@ -490,9 +485,9 @@ static int run(void *settings, int operand_count, char **operands)
     if (operand_count && !marks)
         ok = fault_user(&fault, "'%s': ack, mute and unmute are known; without a word the alerts are listed", operands[0]);
     else if (marks)
-        ok = mark(s, s->tapes.count ? s->tapes.at[0] : default_dir(), operand_count, operands, &fault);
+        ok = mark(s, s->tapes.count ? s->tapes.at[0] : tape_options_dir(), operand_count, operands, &fault);
     else
-        ok = open_all(&l, &s->tapes, default_dir(), &fault) && list(&l, &fault);
+        ok = open_all(&l, &s->tapes, tape_options_dir(), &fault) && list(&l, &fault);
     for (size_t i = 0; l.outboxes && i < l.tapes; i++)
         outbox_close(l.outboxes[i]);
     mem_free(l.outboxes);

@@ -66,11 +66,11 @@ static void print_totals(struct printer *p, const struct fsck_stats *s)
                    (unsigned long long)s->blocks, (unsigned long long)s->bytes, (unsigned long long)s->damaged);
     } else if (s->damaged || !p->settings->quiet) {
         emit_text(out, bytes_of_text(p->dir));
-        buf_format(out, ": %llu segments, %llu exchanges, %llu document writes, %llu bodies, %s: ", (unsigned long long)s->segments,
+        buf_format(out, ": %llu segment%s, %llu exchanges, %llu document writes, %llu bodies, %s: ", (unsigned long long)s->segments, s->segments == 1 ? "" : "s",
                    (unsigned long long)s->exchanges, (unsigned long long)s->ops, (unsigned long long)s->bodies, clock_format_size(s->bytes, size, sizeof size));
         out_paint(p->out, s->damaged ? PAINT_RED : PAINT_GREEN);
         if (s->damaged)
-            buf_format(out, "%llu findings of damage", (unsigned long long)s->damaged);
+            buf_format(out, "%llu finding%s of damage", (unsigned long long)s->damaged, s->damaged == 1 ? "" : "s");
         else
             buf_add_text(out, "sound");
         out_paint(p->out, PAINT_NONE);
@@ -90,7 +90,7 @@ static int run(void *settings, int operand_count, char **operands)
     for (size_t i = 0; ok && i < (s->tapes.count ? s->tapes.count : 1); i++) {
         struct printer p = {s, &out, s->tapes.count ? s->tapes.at[i] : dir};
         struct fsck_stats stats = {0};
-        ok = fsck_tape(p.dir, print_finding, &p, &stats, &fault);
+        ok = tape_options_there(p.dir, s->tapes.count, &fault) && fsck_tape(p.dir, print_finding, &p, &stats, &fault);
         if (ok)
             print_totals(&p, &stats);
         damaged += stats.damaged;

@@ -5,8 +5,10 @@
 #include "../base/mem.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { COMMANDS_MAX = 64 };
 
@@ -174,9 +176,19 @@ static int dispatch(const struct table *t, int argc, char **argv)
     return c ? run_command(c, argc - 1, argv + 1) : unknown(t, name);
 }
 
+// Where a standard descriptor is closed the next file opened, of a tape perhaps, would take its place and what is printed
+// would be written into that. Opened this way every use of it fails, as it should.
+static void hold_descriptors(void)
+{
+    for (int fd = 0; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) != fd)
+            _exit(1);
+}
+
 int help_main(const struct command *const *commands, size_t count, int argc, char **argv)
 {
     struct table t = {0};
+    hold_descriptors();
     for (size_t i = 0; i < count && t.count < COMMANDS_MAX; i++)
         if (commands[i])
             t.at[t.count++] = commands[i];

@@ -50,8 +50,8 @@ static void print(const struct prune_options *o, struct out *out, const struct p
                    (unsigned long long)r->exchanges_stripped, (unsigned long long)r->bytes_freed);
         return;
     }
-    buf_format(&out->text, "%s %llu body files, %llu segments", o->dry_run ? "would drop" : "dropped", (unsigned long long)r->bodies_dropped,
-               (unsigned long long)r->logs_dropped);
+    buf_format(&out->text, "%s %llu body file%s, %llu segment%s", o->dry_run ? "would drop" : "dropped", (unsigned long long)r->bodies_dropped,
+               r->bodies_dropped == 1 ? "" : "s", (unsigned long long)r->logs_dropped, r->logs_dropped == 1 ? "" : "s");
     if (o->index.count)
         buf_format(&out->text, ", the bodies of %llu exchanges", (unsigned long long)r->exchanges_stripped);
     buf_format(&out->text, ": %s\n", clock_format_size(r->bytes_freed, size, sizeof size));
@@ -63,6 +63,7 @@ static int run(void *settings, int operand_count, char **operands)
     struct fault fault = {0};
     struct out out;
     int64_t now_ns = clock_now_ns();
+    const char *dir = o->tape ? o->tape : tape_options_dir();
     o->by_age = option_given(&cmd_prune, operands, "bodies-older");
     o->by_time = option_given(&cmd_prune, operands, "before");
     o->by_size = option_given(&cmd_prune, operands, "max-size");
@@ -74,7 +75,7 @@ static int run(void *settings, int operand_count, char **operands)
     };
     tape_options_output(&out, o->color);
     bool ok = tape_options_no_operands("prune", operand_count, operands, &fault) && check(o, &fault) &&
-              tape_prune(o->tape ? o->tape : tape_options_dir(), &s, now_ns, &result, &fault);
+              tape_options_there(dir, o->tape, &fault) && tape_prune(dir, &s, now_ns, &result, &fault);
     if (ok)
         print(o, &out, &result);
     return tape_options_end(NULL, &out, ok, &fault, 0);

@@ -8,6 +8,7 @@
 #include "../recorder.h"
 #include "alerts_record.h"
 #include "privilege.h"
+#include "tape_options.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -281,13 +282,6 @@ static bool parse_version(const char *text, struct es_version_of *v, struct faul
     return fault_user(fault, "--version-of %s: say ADDRESS:PORT=VERSION, as 10.0.0.5:9200=7.10 or [::1]:9200=opensearch-2.19", text);
 }
 
-static void choose_dir(struct made *m, const char *tape)
-{
-    const char *from_env = getenv("ESTAPE_TAPE");
-    const char *dir = tape ? tape : from_env && *from_env ? from_env : access("/var/lib/estape/tape.db", F_OK) == 0 ? "/var/lib/estape" : "./estape.tape";
-    snprintf(m->dir, sizeof m->dir, "%s", dir);
-}
-
 static bool make_settings(struct made *m, const struct record_settings *s, int operand_count, char **operands, struct fault *fault)
 {
     size_t count = s->devices.count + s->files.count;
@@ -309,7 +303,7 @@ static bool make_settings(struct made *m, const struct record_settings *s, int o
         return false;
     for (int i = 0; i < operand_count; i++)
         buf_format(&m->filter, "%s%s", i ? " " : "", operands[i]);
-    choose_dir(m, s->tape);
+    snprintf(m->dir, sizeof m->dir, "%s", s->tape ? s->tape : tape_options_dir());
     m->settings = (struct recorder_settings){
         .capture = {.sources = m->sources, .source_count = count, .filter = operand_count ? buf_text(&m->filter) : NULL, .ports = m->ports,
                     .port_count = m->port_count, .ring_bytes = s->ring < (64u << 20) ? 64u << 20 : s->ring,
@@ -410,7 +404,7 @@ static int run(void *settings, int operand_count, char **operands)
     struct arena texts = {0};
     const char *config = s->config ? s->config : "/etc/estape/estape.conf";
     privilege_forbid_cores(); // before a byte is read or a process forked
-    bool ok = s->config || access(config, R_OK) == 0 ? option_read_config(&cmd_record, config, s, &texts, &fault) : true;
+    bool ok = s->config || access(config, R_OK) == 0 ? option_read_config(&cmd_record, config, s, operands, &texts, &fault) : true;
     if (!s->bodies)
         s->bodies = "writes";
     ok = ok && make_settings(&m, s, operand_count, operands, &fault) && start_alerts(s, &m, &fault) && run_recorder(s, &m, &fault);

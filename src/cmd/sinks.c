@@ -85,6 +85,8 @@ static void add_where(struct buf *out, const struct sink_settings *k)
 
 static void print_list(const struct sinks_settings *s, const struct configured *c, struct out *out)
 {
+    if (!c->sinks.count && !s->json)
+        buf_add_text(&out->text, "no sink is configured: alerts stay on the tape ('estape alerts'); man estape-sinks tells how to send them\n");
     for (size_t i = 0; i < c->sinks.count; i++) {
         const struct sink_settings *k = &c->sinks.at[i];
         if (s->json) {
@@ -126,10 +128,9 @@ static bool test_one(const struct sink_settings *k, struct fault *fault)
 
 static bool send_one(const struct sinks_settings *s, const struct sink_settings *k, struct out *out, struct fault *fault)
 {
-    const char *from_env = getenv("ESTAPE_TAPE");
-    const char *dir = s->tape ? s->tape : from_env && *from_env ? from_env : access("/var/lib/estape/tape.db", F_OK) == 0 ? "/var/lib/estape" : "./estape.tape";
+    const char *dir = s->tape ? s->tape : tape_options_dir();
     struct sender_progress p;
-    if (!sender_deliver(dir, k, &p, fault))
+    if (!tape_options_there(dir, s->tape, fault) || !sender_deliver(dir, k, &p, fault))
         return false;
     buf_format(&out->text, "%s: %llu sent, %llu waiting", k->name, (unsigned long long)p.sent, (unsigned long long)p.left);
     if (p.failed) {

@@ -8,7 +8,9 @@
 #include <errno.h>
 #include <locale.h>
 #include <stdlib.h>
+#include <string.h>
 #include <strings.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 const char *tape_options_dir(void)
@@ -17,15 +19,24 @@ const char *tape_options_dir(void)
     return from_env && *from_env ? from_env : access("/var/lib/estape/tape.db", F_OK) == 0 ? "/var/lib/estape" : "./estape.tape";
 }
 
-struct tape *tape_options_open(const struct option_list *tapes, struct fault *fault)
+bool tape_options_there(const char *dir, bool named, struct fault *fault)
 {
     const char *from_env = getenv("ESTAPE_TAPE");
+    struct stat st;
+    if (stat(dir, &st) == 0)
+        return S_ISDIR(st.st_mode) || fault_user(fault, "%s is not a tape: a tape is a directory", dir);
+    if (errno != ENOENT)
+        return fault_user(fault, "tape %s cannot be read: %s", dir, strerror(errno));
+    if (named || (from_env && *from_env))
+        return fault_user(fault, "there is no tape %s: make it with 'estape record', or name another with --tape DIR", dir);
+    return fault_user(fault, "no tape: there is neither /var/lib/estape nor %s; name one with --tape DIR, or make one with 'estape record'", dir);
+}
+
+struct tape *tape_options_open(const struct option_list *tapes, struct fault *fault)
+{
     const char *dir = tape_options_dir();
-    bool given = tapes->count || (from_env && *from_env);
-    if (!given && access(dir, F_OK) != 0 && errno == ENOENT) {
-        fault_user(fault, "no tape: there is neither /var/lib/estape nor %s; name one with --tape DIR, or make one with 'estape record'", dir);
+    if (!tapes->count && !tape_options_there(dir, false, fault))
         return NULL;
-    }
     struct tape *t = tape_open(tapes->count ? tapes->at : &dir, tapes->count ? tapes->count : 1, fault);
     if (t)
         tape_options_warn(t);

@@ -151,6 +151,16 @@ static void list_catalog(struct fsck *f, struct list *list)
 
 // ---- a segment ------------------------------------------------------------------------------------------------------
 
+// A recorder that dies, or a power loss, can leave a file without its tables, and a log with its tables but without its row.
+static bool is_newborn(const struct fsck_segment *s, sqlite3 *db, const char *file)
+{
+    if (s->sealed)
+        return false;
+    if (db_int(db, "SELECT count(*) FROM sqlite_schema", -1) == 0)
+        return db_int(db, "PRAGMA application_id", -1) == 0;
+    return file == s->file && db_int(db, "SELECT (SELECT count(*) FROM segment) + (SELECT count(*) FROM x)", -1) == 0;
+}
+
 static sqlite3 *open_file(struct fsck_segment *s, const char *file, uint32_t application_id)
 {
     char why[300], path[PATH_MAX];
@@ -159,7 +169,7 @@ static sqlite3 *open_file(struct fsck_segment *s, const char *file, uint32_t app
     sqlite3 *db = segment_open_file(&s->all->reel, file, s->sealed, why, sizeof why);
     if (!db)
         fsck_say(s->all, file, 1, false, "%s", why);
-    else if (!s->sealed && db_int(db, "SELECT count(*) FROM sqlite_schema", -1) == 0 && db_int(db, "PRAGMA application_id", -1) == 0) {
+    else if (is_newborn(s, db, file)) {
         fsck_say(s->all, file, 1, true, "it is empty: its recorder died before anything was in it");
         sqlite3_close(db);
         db = NULL;
@@ -267,7 +277,7 @@ bool fsck_tape(const char *dir, fsck_fn *fn, void *ctx, struct fsck_stats *stats
         return fault_memory(fault);
     bool ok = list_directory(&f, &list, &is_tape);
     if (ok && !is_tape)
-        ok = fault_user(fault, "%s is no tape", dir);
+        ok = fault_user(fault, "%s is not a tape: it holds neither %s nor segments; 'estape record' makes one", dir, FORMAT_TAPE_NAME);
     if (ok)
         list_catalog(&f, &list);
     if (list.count)

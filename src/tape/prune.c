@@ -302,7 +302,7 @@ bool tape_prune(const char *dir, const struct prune_settings *settings, int64_t 
     if (!catalog_check_dir(dir, &exists, fault))
         return false;
     if (!exists || stat(path, &st) != 0)
-        return fault_user(fault, "%s is no tape", dir);
+        return fault_user(fault, "%s is not a tape: it holds no %s; 'estape record' makes one", dir, FORMAT_TAPE_NAME);
     int lock = lock_take(dir, fault);
     bool ok = lock >= 0 && catalog_open(&p.catalog, dir, fault);
     if (ok) {

@@ -86,6 +86,7 @@ static void mistakes_are_named_in_one_line(void **state)
     (void)state;
     static char *const rows[][3] = {
         {"--nonsense", NULL, "no option --nonsense; see 'estape test --help'"},
+        {"--siz", "1", "no option --siz; did you mean --size?; see 'estape test --help'"},
         {"-x", NULL, "no option -x; see 'estape test --help'"},
         {"--size", "big", "--size big: not a size; write 500K, 64M or 2G"},
         {"--age", "old", "--age old: not a span of time; write 90s, 5m, 2h or 7d"},
@@ -120,10 +121,10 @@ static void configuration_fills_what_the_command_line_left_open(void **state)
     (void)state;
     struct parsed p;
     struct arena texts = {0};
-    PARSE(&p, "--count", "7");
-    char *path = config_of("# comment\n\n  tape = /var/lib/x \ncount = 9\nquiet = yes\nread = a\nread = b\n");
-    assert_true(option_read_config(&command, path, &p.s, &texts, &p.fault));
-    assert_true(p.s.count == 7 && p.s.quiet && p.s.files.count == 2);
+    PARSE(&p, "--count", "7", "--age", "0s");
+    char *path = config_of("# comment\n\n  tape = /var/lib/x \ncount = 9\nage = 5m\nquiet = yes\nread = a\nread = b\n");
+    assert_true(option_read_config(&command, path, &p.s, p.operands, &texts, &p.fault));
+    assert_true(p.s.count == 7 && p.s.age == 0 && p.s.quiet && p.s.files.count == 2);
     assert_string_equal(p.s.tape, "/var/lib/x");
     unlink(path);
     option_free(&command, &p.s, p.operands);
@@ -143,7 +144,7 @@ static void configuration_mistakes_name_file_and_line(void **state)
         struct arena texts = {0};
         PARSE(&p, "x");
         char *path = config_of(rows[i][0]);
-        assert_false(option_read_config(&command, path, &p.s, &texts, &p.fault));
+        assert_false(option_read_config(&command, path, &p.s, p.operands, &texts, &p.fault));
         if (!strstr(p.fault.text, rows[i][1]))
             fail_msg("%s", p.fault.text);
         unlink(path);
