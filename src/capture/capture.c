@@ -19,7 +19,7 @@
 #include <signal.h>
 #include <string.h>
 
-enum { WARNINGS_MAX = 16, FOLLOW_WAIT_MS = 20 };
+enum { WARNINGS_MAX = 16, FOLLOW_WAIT_MS = 20, LOOK_MS = 100 };
 
 struct source {
     bool device;
@@ -27,6 +27,7 @@ struct source {
     struct packet packet; // files: the next one
     bool have;
     int64_t last_ns;      // files: of the newest packet
+    int64_t down_ns;      // devices: since when it is down, 0: it is up
     bool lossy;
     struct capture_loss loss; // where lossy; several not yet taken are one
     union {
@@ -44,6 +45,7 @@ struct capture {
     volatile sig_atomic_t want_stop; // set by a signal handler
     bool draining;
     int64_t drain_until_ns;
+    int64_t looked_ns;               // when we last looked whether the devices are up
     char warnings[WARNINGS_MAX][256];
     unsigned warned, told;
 };
@@ -105,12 +107,46 @@ struct capture *capture_open(const struct capture_settings *settings, struct fau
 
 // ---- giving packets -------------------------------------------------------------------------------------------------
 
+// Until the end of its time down, or of the recording.
+static void note_down(struct source *s)
+{
+    s->loss.from_ns = s->lossy ? s->loss.from_ns : s->down_ns;
+    s->loss.to_ns = clock_now_ns();
+    s->lossy = true;
+}
+
+// A device that is taken down and one that nothing happens on look the same to who waits for packets; libpcap ends only when it is removed.
+static void look_at_devices(struct capture *c)
+{
+    char text[256];
+    int64_t steady_ns = clock_steady_ns();
+    if (!c->devices || steady_ns - c->looked_ns < LOOK_MS * WHEN_NS_PER_MS)
+        return;
+    c->looked_ns = steady_ns;
+    for (size_t i = 0; i < c->count; i++) {
+        struct source *s = &c->sources[i];
+        if (!s->device || device_is_up(&s->dev) == (s->down_ns == 0))
+            continue;
+        if (s->down_ns) {
+            note_down(s);
+            s->down_ns = 0;
+            snprintf(text, sizeof text, "device %.100s is up again: recording goes on", s->dev.name);
+        } else {
+            s->down_ns = clock_now_ns();
+            snprintf(text, sizeof text, "device %.100s was taken down: nothing is heard on it until it is up again", s->dev.name);
+        }
+        warn(c, text);
+    }
+}
+
 static void start_draining(struct capture *c)
 {
     c->draining = true;
     // The kernel gives up a block that is not full within two of its periods.
     c->drain_until_ns = clock_steady_ns() + (2 * DEVICE_BLOCK_MS + 20) * WHEN_NS_PER_MS;
     for (size_t i = 0; i < c->count; i++) {
+        if (c->sources[i].down_ns)
+            note_down(&c->sources[i]);
         if (c->sources[i].device)
             device_stop(&c->sources[i].dev);
         else
@@ -249,6 +285,7 @@ enum capture_event capture_next(struct capture *c, int wait_ms, struct packet *p
     enum capture_event e = look(c, packet, fault);
     if (e != CAPTURE_IDLE)
         return e;
+    look_at_devices(c);
     wait_for_more(c, c->draining && wait_ms > 5 ? 5 : wait_ms);
     return look(c, packet, fault);
 }

@@ -27,7 +27,8 @@ struct capture_stats {
     uint64_t files_truncated;                                    // files that end inside a packet
 };
 
-// A span of which a followed file did not bring every packet: its writer begun it anew, or cut it off inside a packet.
+// A span of which a source did not bring every packet: a followed file's writer begun it anew, or cut it off inside a packet;
+// a device was down.
 struct capture_loss {
     int64_t from_ns, to_ns; // packet times; WHEN_UNKNOWN: nothing came before, or after
 };

@@ -7,7 +7,9 @@
 #include "../base/diag.h"
 
 #include <linux/filter.h>
+#include <net/if.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 enum { RING_BYTES_MIN = 64 << 20, NAMES_MAX = 12 };
@@ -138,6 +140,13 @@ int device_next(struct device *d, struct packet *packet, struct fault *fault)
     packet->wire_bytes = head->len < head->caplen ? head->caplen : head->len;
     packet->linktype = d->linktype;
     return 1;
+}
+
+bool device_is_up(const struct device *d)
+{
+    struct ifreq ask = {0};
+    snprintf(ask.ifr_name, sizeof ask.ifr_name, "%s", d->name);
+    return strlen(d->name) >= sizeof ask.ifr_name || ioctl(d->fd, SIOCGIFFLAGS, &ask) != 0 || ask.ifr_flags & IFF_UP;
 }
 
 void device_stop(struct device *d)
