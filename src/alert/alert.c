@@ -314,6 +314,7 @@ static bool evaluate(struct alerter *a, const struct rule *rule)
     struct alert_rule_stats *s = &a->per_rule[rule->number];
     bool measured = a->settings.profile && s->evaluated % 16 == 0;
     int64_t begun_ns = measured ? clock_steady_ns() : 0;
+    a->matcher.implied = rule->implied;
     bool matches = expr_match(&a->matcher, rule->expr, &a->event);
     if (measured)
         s->spent_ns += clock_steady_ns() - begun_ns;

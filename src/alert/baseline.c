@@ -157,13 +157,14 @@ static uint64_t writer_of(const struct exchange *x, struct bytes index)
 
 static void remember(struct baseline *b, struct nummap *m, uint64_t key, size_t max, int64_t now_ns)
 {
-    bool fresh = false;
-    if (!nummap_find(m, key) && nummap_count(m) >= max) {
+    if (nummap_find(m, key))
+        return;
+    if (nummap_count(m) >= max) {
         b->evicted++;
         return;
     }
-    union map_value *v = nummap_put(m, key, &fresh);
-    if (!v || !fresh)
+    union map_value *v = nummap_put(m, key, NULL);
+    if (!v)
         return;
     v->num = (uint64_t)now_ns;
     struct newcomer n = {m == b->writers, key, now_ns};

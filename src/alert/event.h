@@ -60,8 +60,11 @@ void event_end(struct event *e);
 
 struct field;
 typedef void field_fn(struct event *e, const struct field *f, struct values *out);
+// Fields of one value that lies in the exchange as it is: match.c reads them without a list.
+enum field_direct { DIRECT_NONE, DIRECT_INT, DIRECT_STATUS, DIRECT_FLAG, DIRECT_TEXT };
 struct field {
     field_fn *get;
+    enum field_direct direct;
     size_t offset;      // in struct exchange
     uint32_t flag;      // for flags
     struct bytes path;  // for body., param. and setting. fields: what stands behind the dot
@@ -73,7 +76,8 @@ const char *field_nearest(struct bytes name);                   // a known name 
 bool field_name(size_t which, const char **name, const char **meaning); // the table, from 0; meaning NULL: another name for one above
 bool field_of_request(const struct field *f);                   // its value is the same at the attempt and with the answer
 bool field_is_key(const struct field *f, int *key);             // one of the fields that rules are indexed by
-enum { FIELD_KEY_API, FIELD_KEY_VERB, FIELD_KEY_DANGER, FIELD_KEY_INDEX, FIELD_KEYS };
+unsigned field_cost(const struct field *f);                     // of having its values, in rough units: what is cheap is asked first
+enum { FIELD_KEY_API, FIELD_KEY_VERB, FIELD_KEY_DANGER, FIELD_KEY_INDEX, FIELD_KEY_STATUS, FIELD_KEY_REASON, FIELD_KEYS };
 
 enum { VALUE_TEXT_ROOM = 40 };
 struct bytes value_text(const struct value *v, char room[VALUE_TEXT_ROOM]); // numbers are spelt into room

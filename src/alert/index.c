@@ -11,18 +11,21 @@ enum { KEYS_MAX = 512, KEY_SIZE_MAX = 255 };
 struct key {
     int field;
     struct bytes value;
+    unsigned status;          // of FIELD_KEY_STATUS
 };
 
 struct key_set {
     bool found;
     struct key *at;
     size_t count;
+    const struct item *item;  // the one that all of them come from, if finding one of them says that it matches
 };
 
 // How few events a field's value is likely to leave.
 static int selectivity(const struct key_set *s)
 {
-    static const int worth[FIELD_KEYS] = {[FIELD_KEY_API] = 1, [FIELD_KEY_VERB] = 0, [FIELD_KEY_DANGER] = 2, [FIELD_KEY_INDEX] = 3};
+    static const int worth[FIELD_KEYS] = {[FIELD_KEY_API] = 1, [FIELD_KEY_VERB] = 0, [FIELD_KEY_DANGER] = 2, [FIELD_KEY_INDEX] = 3,
+                                           [FIELD_KEY_STATUS] = 2, [FIELD_KEY_REASON] = 4};
     int least = 9;
     for (size_t i = 0; i < s->count; i++)
         least = worth[s->at[i].field] < least ? worth[s->at[i].field] : least;
@@ -40,12 +43,22 @@ static bool add_key(struct arena *r, struct key_set *s, int field, struct bytes 
         return false;
     for (size_t i = 0; i < value.size; i++)
         low[i] = low[i] >= 'A' && low[i] <= 'Z' ? low[i] | 32 : low[i];
-    s->at[s->count++] = (struct key){field, bytes_of(low, value.size)};
+    s->at[s->count++] = (struct key){field, bytes_of(low, value.size), 0};
+    return true;
+}
+
+static bool add_status(struct arena *r, struct key_set *s, double number)
+{
+    if (number < 1 || number >= 600 || number != (int)number || !add_key(r, s, FIELD_KEY_STATUS, (struct bytes){0}))
+        return false;
+    s->at[s->count - 1].status = (unsigned)number;
     return true;
 }
 
 static bool add_test(struct arena *r, struct key_set *s, int field, const struct test *t)
 {
+    if (field == FIELD_KEY_STATUS)
+        return t->kind == TEST_NUMBER && add_status(r, s, t->number);
     if (t->kind == TEST_ANY) {
         for (size_t i = 0; i < t->any_count; i++)
             if (!add_test(r, s, field, &t->any[i]))
@@ -61,10 +74,14 @@ static struct key_set keys_of_item(struct arena *r, const struct item *item)
     int field;
     if (item->keyword || item->negated || !field_is_key(&item->field, &field))
         return s;
-    for (size_t i = 0; i < item->test_count; i++)
+    bool implied = item->field.direct && !item->all;
+    for (size_t i = 0; i < item->test_count; i++) {
         if (!add_test(r, &s, field, &item->tests[i]))
             return (struct key_set){.found = false};
+        implied &= item->tests[i].kind != TEST_ANY && !item->tests[i].pattern.cased;
+    }
     s.found = s.count > 0;
+    s.item = implied ? item : NULL;
     return s;
 }
 
@@ -88,9 +105,11 @@ static struct key_set keys_of(struct arena *r, const struct expr *e)
         struct key_set s = keys_of(r, c);
         if (!s.found)
             return s;
-        for (size_t i = 0; i < s.count; i++)
+        for (size_t i = 0; i < s.count; i++) {
             if (!add_key(r, &best, s.at[i].field, s.at[i].value))
                 return (struct key_set){.found = false};
+            best.at[best.count - 1].status = s.at[i].status;
+        }
     }
     best.found = best.count > 0;
     return best;
@@ -120,6 +139,10 @@ static bool asks_request(const struct expr *e)
 
 static bool file_under(struct rules *r, struct rule *rule, const struct key *key)
 {
+    if (key->field == FIELD_KEY_STATUS) {
+        struct rule_list *of_status = &r->status[key->status];
+        return (of_status->count && of_status->at[of_status->count - 1] == rule) || rule_list_add(of_status, rule);
+    }
     if (!r->index[key->field])
         r->index[key->field] = map_open();
     union map_value *v = r->index[key->field] ? map_put(r->index[key->field], key->value, NULL) : NULL;
@@ -141,9 +164,11 @@ void index_build(struct rules *r)
         struct rule *rule = r->all.at[i];
         if (rule->refused || !rule->expr || rule->is_filter || !rule->needed)
             continue;
+        order_children(rule->expr);
         rule->request_only = asks_request(rule->expr);
         struct key_set s = keys_of(&scratch, rule->expr);
         bool ok = true;
+        rule->implied = s.found ? s.item : NULL;
         for (size_t k = 0; s.found && k < s.count; k++)
             ok &= file_under(r, rule, &s.at[k]);
         if (!s.found)
@@ -185,6 +210,9 @@ void index_candidates(const struct rules *r, struct event *e, struct rule_list *
     look_up(r, FIELD_KEY_API, x->api, out, marks, mark);
     look_up(r, FIELD_KEY_VERB, x->verb, out, marks, mark);
     look_up(r, FIELD_KEY_DANGER, x->danger, out, marks, mark);
+    look_up(r, FIELD_KEY_REASON, x->reason, out, marks, mark);
+    if (x->status > 0 && x->status < 600)
+        mark_list(&r->status[x->status], out, marks, mark);
     if (r->index[FIELD_KEY_INDEX]) {
         for (size_t i = 0; i < x->target_count; i++)
             look_up(r, FIELD_KEY_INDEX, x->targets[i], out, marks, mark);

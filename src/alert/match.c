@@ -464,38 +464,69 @@ static bool match_value(struct matcher *m, const struct test *t, const struct va
     return false;
 }
 
-static bool match_test(struct matcher *m, const struct test *t, struct event *e)
+static bool match_test(struct matcher *m, const struct test *t, struct event *e, const struct values *values)
 {
     if (t->kind == TEST_ANY) {
         for (size_t i = 0; i < t->any_count; i++)
-            if (match_test(m, &t->any[i], e))
+            if (match_test(m, &t->any[i], e, values))
                 return true;
         return false;
     }
     if (t->kind == TEST_EXISTS)
-        return (m->values.count > 0) == t->truth;
-    if (t->kind == TEST_NULL && !m->values.count)
+        return (values->count > 0) == t->truth;
+    if (t->kind == TEST_NULL && !values->count)
         return true;
     if (t->kind == TEST_FIELD) {
         values_clear(&m->others);
         t->field.get(e, &t->field, &m->others);
     }
-    for (size_t i = 0; i < m->values.count; i++)
-        if (match_value(m, t, &m->values.at[i]))
+    for (size_t i = 0; i < values->count; i++)
+        if (match_value(m, t, &values->at[i]))
             return true;
     return false;
 }
 
+// Must agree with the getters of field.c that these fields have.
+static size_t read_direct(const struct field *f, const struct exchange *x, struct value *v)
+{
+    const void *at = (const uint8_t *)x + f->offset;
+    switch (f->direct) {
+    case DIRECT_INT:
+    case DIRECT_STATUS: {
+        int64_t n = f->direct == DIRECT_INT ? *(const int64_t *)at : x->status > 0 ? x->status : -1;
+        *v = (struct value){.kind = VALUE_INT, .num = n, .real = (double)n};
+        return n >= 0;
+    }
+    case DIRECT_FLAG: {
+        bool truth = (x->flags & f->flag) != 0;
+        *v = (struct value){VALUE_BOOL, truth ? bytes_of("true", 4) : bytes_of("false", 5), truth, truth};
+        return 1;
+    }
+    case DIRECT_TEXT: *v = (struct value){.kind = VALUE_TEXT, .text = *(const struct bytes *)at}; return v->text.size > 0;
+    case DIRECT_NONE: break;
+    }
+    return 0;
+}
+
 static bool item_match(struct matcher *m, const struct item *item, struct event *e)
 {
-    values_clear(&m->values);
-    if (item->keyword)
-        event_texts(e, &m->values);
-    else
-        item->field.get(e, &item->field, &m->values);
+    struct value one;
+    struct values direct = {.at = &one}, *values = &m->values;
+    if (item == m->implied)
+        return true;
+    if (item->field.direct) {
+        direct.count = read_direct(&item->field, e->x, &one);
+        values = &direct;
+    } else {
+        values_clear(values);
+        if (item->keyword)
+            event_texts(e, values);
+        else
+            item->field.get(e, &item->field, values);
+    }
     bool found = item->all;
     for (size_t i = 0; i < item->test_count && found == item->all; i++)
-        found = match_test(m, &item->tests[i], e);
+        found = match_test(m, &item->tests[i], e, values);
     return found != item->negated;
 }
 

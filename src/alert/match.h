@@ -56,6 +56,7 @@ struct expr {
 // Scratch of one evaluator, and what it counted.
 struct matcher {
     struct values values, others;
+    const struct item *implied; // of the rule at hand: known to match, since the index led to it
     uint64_t regex_limited; // a regular expression gave up at its limit: taken as no match
 };
 void matcher_fini(struct matcher *m);

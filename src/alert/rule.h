@@ -56,6 +56,7 @@ struct rule {
     bool needed;           // it alerts, or a correlation that is needed counts it
     struct yaml *doc;
     struct expr *expr;
+    const struct item *implied; // matches whenever the index leads to the rule
     struct correlation *correlation;
     struct feed *feeds;
     size_t feed_count;
@@ -71,6 +72,7 @@ struct rules {
     struct rule_list all;
     struct map *placeholders;     // name -> struct yaml * (a list)
     struct map *index[FIELD_KEYS]; // lower-case value -> struct rule_list *
+    struct rule_list status[600];  // of FIELD_KEY_STATUS, by number
     struct rule_list always;      // rules that no key narrows down
     struct regex **regexes;
     size_t regex_count, regex_room;
@@ -97,6 +99,7 @@ struct expr *detection_compile(struct loader *l, const struct yaml *detection, b
 bool item_compile(struct loader *l, const struct yaml *entry, struct item *item);            // one `field|modifiers: values`
 struct correlation *correlation_compile(struct loader *l, const struct yaml *doc);
 struct rule *rules_find(const struct rules *r, struct bytes id_or_name);
+void order_children(struct expr *e); // cheap tests first
 void index_build(struct rules *r);
 // Rules that could match the event, each once; marks has room for all.
 void index_candidates(const struct rules *r, struct event *e, struct rule_list *out, uint32_t *marks, uint32_t mark);

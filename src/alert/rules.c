@@ -128,6 +128,8 @@ void rules_close(struct rules *r)
         if (r->index[k])
             map_close(r->index[k]);
     }
+    for (size_t i = 0; i < sizeof r->status / sizeof *r->status; i++)
+        mem_free(r->status[i].at);
     mem_free(r->always.at);
     mem_free(r->all.at);
     if (r->placeholders)
