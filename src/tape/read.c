@@ -131,12 +131,18 @@ static void read_index(struct reel *r)
 }
 
 // Sealed by its own word although tape.db does not say so (it is missing, or older): asked when the segment is opened first.
+// A rollback journal tells of a power loss while it was being sealed: the file alone is not whole.
 static bool sealed_by_itself(struct reel *r, struct reel_segment *s)
 {
+    static const char *const files[] = {FORMAT_LOG_SUFFIX, FORMAT_BODY_SUFFIX}, *const left[] = {"-wal", "-journal"};
     char path[4300];
     struct stat st;
-    snprintf(path, sizeof path, "%s/%s%s-wal", r->dir, s->name, FORMAT_LOG_SUFFIX);
-    return stat(path, &st) != 0;
+    for (size_t i = 0; i < 4; i++) {
+        snprintf(path, sizeof path, "%s/%s%s%s", r->dir, s->name, files[i / 2], left[i % 2]);
+        if (stat(path, &st) == 0)
+            return false;
+    }
+    return true;
 }
 
 void reel_refresh(struct reel *r)
