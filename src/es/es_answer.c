@@ -28,21 +28,35 @@ static bool word_in(struct bytes list, const char *word)
     return false;
 }
 
+static bool filter_names(struct bytes filter, const char *const *words)
+{
+    if (!filter.size)
+        return true;
+    for (; *words; words++)
+        if (word_in(filter, *words))
+            return true;
+    return false;
+}
+
 // Does the filter keep an entry for every item? Items of which nothing is left vanish, and with them the positions.
 bool es_filter_keeps_items(struct bytes filter)
 {
     static const char *const keepers[] = {"*", "**", "items", "items.*", "items.**", "items.*.*", "items.*.status", "*.*.status", "**.status", "items.**.status",
-                                          "items.*._index", "items.*._id", "items.*.result", "items.*._version", "items.*._seq_no", "*.*._id", "items.*._*"};
-    if (!filter.size)
+                                          "items.*._index", "items.*._id", "items.*.result", "items.*._version", "items.*._seq_no", "*.*._id", "items.*._*", NULL};
+    if (filter_names(filter, keepers))
         return true;
-    for (size_t i = 0; i < sizeof keepers / sizeof *keepers; i++)
-        if (word_in(filter, keepers[i]))
-            return true;
     // Only exclusions: everything else stays.
     for (size_t i = 0; i < filter.size; i++)
         if ((i == 0 || filter.at[i - 1] == ',') && filter.at[i] != '-')
             return false;
     return true;
+}
+
+// Does it keep what went wrong? Then what it leaves out went well.
+bool es_filter_keeps_errors(struct bytes filter)
+{
+    static const char *const keepers[] = {"items.*.error", "items.*.error.*", "items.*.error.type", "items.*.error.**", "*.*.error", "**.error", "items.**.error", NULL};
+    return filter.size && filter_names(filter, keepers);
 }
 
 static void open_scanners(struct call *c, const struct response_head *head)
@@ -51,7 +65,9 @@ static void open_scanners(struct call *c, const struct response_head *head)
     if (bulk) {
         // A request in SMILE has no totals: its items are known from their answers alone.
         const struct bulk_totals *t = c->bulk ? bulk_total(c->bulk) : NULL;
-        c->items_filtered = !es_filter_keeps_items(path_query_value(&c->query, "filter_path"));
+        struct bytes filter = path_query_value(&c->query, "filter_path");
+        c->items_filtered = !es_filter_keeps_items(filter);
+        c->errors_kept = c->items_filtered && es_filter_keeps_errors(filter);
         if ((t && t->holes) || c->items_filtered)
             op_join_positions_unsure(c->join);
         c->answers = answer_bulk_open(take_item, c);

@@ -107,6 +107,7 @@ struct call {
     struct buf told_text;
     bool told_read;
     bool items_filtered;        // a filter_path that may leave out items of a bulk's answer
+    bool errors_kept;           // and leaves out only those that went well
 };
 
 // es_request.c
@@ -149,4 +150,5 @@ void es_learn_handle(void *ctx, const char *name, struct bytes value); // a read
 void es_learn_write(void *ctx, const struct op *op);            // an answered write
 void es_learn_outcome(struct call *c);                          // lives and names that an acknowledged call changed
 bool es_filter_keeps_items(struct bytes filter); // a filter_path that leaves an entry for every item of a bulk
+bool es_filter_keeps_errors(struct bytes filter); // one that leaves out only what went well
 struct bytes es_keep(struct call *c, struct bytes text); // a copy in the exchange's arena

@@ -96,7 +96,7 @@ static int64_t now_of(const struct call *c)
 
 static struct life_moment moment_of(const struct call *c)
 {
-    return (struct life_moment){now_of(c), c->x.id};
+    return (struct life_moment){now_of(c), c->x.time_ns, c->x.id};
 }
 
 // ---- requests ---------------------------------------------------------------------------------------------------------------
@@ -115,7 +115,9 @@ static bool api_in(enum api api, const enum api *list, size_t count)
 static bool uses_handle(enum api api)
 {
     return API_IN(api, API_SCROLL, API_CLEAR_SCROLL, API_SEARCH, API_DELETE_PIT, API_CLOSE_POINT_IN_TIME, API_ASYNC_SEARCH_GET, API_ASYNC_SEARCH_STATUS,
-                  API_ASYNC_SEARCH_DELETE);
+                  API_ASYNC_SEARCH_DELETE, API_SQL_QUERY, API_SQL_CLEAR_CURSOR, API_SQL_CLOSE, API_SQL_GET_ASYNC, API_SQL_GET_ASYNC_STATUS,
+                  API_SQL_DELETE_ASYNC, API_ESQL_ASYNC_QUERY_GET, API_ESQL_ASYNC_QUERY_STOP, API_ESQL_ASYNC_QUERY_DELETE, API_EQL_GET, API_EQL_GET_STATUS,
+                  API_EQL_DELETE, API_ASYNCHRONOUS_SEARCH_GET, API_ASYNCHRONOUS_SEARCH_DELETE);
 }
 
 bool es_learn_asks(const struct call *c)
@@ -154,10 +156,13 @@ static void look_up_handles(struct call *c, const struct json *body, struct byte
     }
     look_up(c, path_query_value(&c->query, "scroll_id"));
     if (body) {
-        static const char *const members[] = {"scroll_id", "pit_id", "id", "pit.id"};
+        static const char *const members[] = {"scroll_id", "pit_id", "id", "cursor", "pit.id"};
+        if (c->route.api == API_SEARCH) { // its other members are the search's own
+            look_up_json(c, json_path(body, "pit.id"));
+            return;
+        }
         for (size_t i = 0; i < sizeof members / sizeof *members; i++)
-            if (c->route.api != API_SEARCH || i == 3)
-                look_up_json(c, json_path(body, members[i]));
+            look_up_json(c, json_path(body, members[i]));
         look_up_json(c, body);
         return;
     }

@@ -85,7 +85,7 @@ static struct op_rest rest_of_bulk(struct call *c, struct bytes reason)
         rest = (struct op_rest){OP_FAILED, c->x.status, reason};
     } else if (c->answers && c->answer_complete) {
         const struct answer_bulk_totals *t = answer_bulk_total(c->answers);
-        bool accepted = c->x.status < 300 && !t->items && t->complete && t->errors == 0;
+        bool accepted = c->x.status < 300 && !t->items && t->complete && (t->errors == 0 || (c->errors_kept && t->errors != 1));
         if (accepted)
             rest = (struct op_rest){.result = OP_ACCEPTED};
         else if (c->x.status < 300 && answer_is_short(c) && !c->items_filtered)
@@ -117,8 +117,11 @@ static void finish_ops(struct call *c)
     // Items that were never held have no op; they are counted all the same.
     if (c->bulk && (uint64_t)x->docs < bulk_total(c->bulk)->items)
         x->docs = (int64_t)bulk_total(c->bulk)->items;
-    if (end.answers_sparse)
+    if (end.answers_sparse) { // how many are told, but not which
         x->docs_failed = (int64_t)answer_bulk_total(c->answers)->items;
+        if (c->errors_kept && x->docs >= x->docs_failed)
+            x->docs_ok = x->docs - x->docs_failed;
+    }
     x->indices = op_join_indices(c->join, &x->index_count);
 }
 

@@ -201,6 +201,22 @@ static void read_who(struct call *c, const struct request_head *head)
         x->flags |= EXCHANGE_OWN;
 }
 
+// A call that only says what it would do changes nothing. `body`: NULL while only the head is known.
+static bool only_tries(const struct call *c, const struct json *body)
+{
+    static const struct {
+        enum api api;
+        const char *parameter;
+        bool in_body;
+    } trials[] = {{API_INDICES_ROLLOVER, "dry_run", false},          {API_CLUSTER_REROUTE, "dry_run", true},
+                  {API_ILM_MIGRATE_TO_DATA_TIERS, "dry_run", false}, {API_TRANSFORM_UPGRADE_TRANSFORMS, "dry_run", false},
+                  {API_ALERTING_EXECUTE_MONITOR, "dryrun", false},   {API_ALERTING_EXECUTE_AD_HOC_MONITOR, "dryrun", false}};
+    for (size_t i = 0; i < sizeof trials / sizeof *trials; i++)
+        if (c->route.api == trials[i].api)
+            return path_query_true(&c->query, trials[i].parameter, false) || (trials[i].in_body && json_true(json_member(body, "dry_run")));
+    return false;
+}
+
 void es_request_open(struct call *c, const struct request_head *head)
 {
     struct exchange *x = &c->x;
@@ -217,7 +233,7 @@ void es_request_open(struct call *c, const struct request_head *head)
     c->write_verb = verb_writes(x->verb);
     read_route(c, head);
     read_who(c, head);
-    if (c->route.flags & ROUTE_WRITE) {
+    if (c->route.flags & ROUTE_WRITE && !only_tries(c, NULL)) {
         x->flags |= EXCHANGE_WRITE;
         c->es->stats.writes++;
     }
@@ -347,6 +363,10 @@ static void read_body(struct call *c)
     }
     if (tree)
         target_add_body(&c->targets, &c->route, tree);
+    if (c->x.flags & EXCHANGE_WRITE && only_tries(c, tree)) {
+        c->x.flags &= ~(uint32_t)EXCHANGE_WRITE;
+        c->es->stats.writes--;
+    }
     if (es_learn_asks(c))
         es_learn_request(c, tree, text);
     struct danger_input in = {.route = &c->route, .query = &c->query, .body = tree, .body_unread = unread && (b->whole.size || b->over || b->broken),
