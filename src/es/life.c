@@ -18,6 +18,7 @@ struct entry {
     enum life_state state;
     bool doubt;
     struct life_moment doubted;
+    int64_t born_ns; // WHEN_UNKNOWN: not seen
     int64_t died_ns; // while DEAD
     int64_t seq_max; // highest number seen in this life, -1 none; of the last one while DEAD
     char uuid[UUID_MAX];
@@ -96,6 +97,7 @@ static struct entry *find_or_make(struct life *l, struct bytes index)
         return NULL;
     }
     made->seq_max = -1;
+    made->born_ns = WHEN_UNKNOWN;
     value->ptr = made;
     return made;
 }
@@ -111,6 +113,7 @@ static void bear(struct life *l, struct life_moment at, struct bytes index, stru
     e->seq_max = -1;
     e->state = ALIVE;
     e->doubt = false;
+    e->born_ns = at.time_ns;
     tell(l, at, index, e, true, seen);
 }
 
@@ -163,6 +166,8 @@ void life_died(struct life *l, struct life_moment at, struct bytes name, bool su
 void life_missing(struct life *l, struct life_moment at, struct bytes index)
 {
     struct entry *e = find(l, index);
+    if (e && e->born_ns != WHEN_UNKNOWN && at.asked_ns < e->born_ns)
+        return;
     if (e && e->state != DEAD && (e->state == ALIVE || e->doubt || e->seq_max >= 0))
         bury(l, e->doubt ? e->doubted : at, index, e, false);
 }

@@ -13,12 +13,13 @@ struct life *life_open(life_told_fn *fn, void *ctx); // NULL: memory out
 void life_close(struct life *l);
 
 struct life_moment {
-    int64_t time_ns;
+    int64_t time_ns, asked_ns; // of the answer, of its request
     uint64_t exchange;
 };
 void life_born(struct life *l, struct life_moment at, struct bytes index);
 // name may be a pattern: every index known that it fits. sure: the cluster acknowledged it; else it is remembered as possible.
 void life_died(struct life *l, struct life_moment at, struct bytes name, bool sure);
-void life_missing(struct life *l, struct life_moment at, struct bytes index); // index_not_found_exception
+// index_not_found_exception. What was asked before this life began tells of the one before.
+void life_missing(struct life *l, struct life_moment at, struct bytes index);
 // Every answered write: its index, number, uuid.
 void life_wrote(struct life *l, struct life_moment at, const struct op *op);

@@ -92,6 +92,22 @@ static void cancelled_delete_is_believed_although_writes_slipped_in_before_the_d
     probe_close(p);
 }
 
+static void missing_index_that_was_asked_for_before_the_rebirth_ends_nothing(void **state)
+{
+    (void)state;
+    struct probe *p = probe_open();
+    wrote(p, "c", 0, "created");
+    probe_call(p, (struct probe_ask){"DELETE", "/c"}, (struct probe_answer){200, "{\"acknowledged\":true}"});
+    void *early = probe_request(p, (struct probe_ask){"DELETE", "/c/_doc/x"});
+    wrote(p, "c", 0, "created");
+    size_t before = p->life_count;
+    probe_answer(p, early, (struct probe_answer){404, MISSING});
+    assert_int_equal(p->life_count, before);
+    probe_call(p, (struct probe_ask){"DELETE", "/c/_doc/x"}, (struct probe_answer){404, MISSING});
+    assert_int_equal(p->life_count, before + 1); // asked since: it is gone
+    probe_close(p);
+}
+
 static void late_answer_of_a_dead_life_begins_no_new_one(void **state)
 {
     (void)state;
@@ -259,6 +275,7 @@ int main(void)
         cmocka_unit_test(cancelled_delete_is_believed_when_numbers_begin_again),
         cmocka_unit_test(cancelled_delete_is_not_believed_when_numbers_go_on),
         cmocka_unit_test(cancelled_delete_is_believed_although_writes_slipped_in_before_the_deed),
+        cmocka_unit_test(missing_index_that_was_asked_for_before_the_rebirth_ends_nothing),
         cmocka_unit_test(late_answer_of_a_dead_life_begins_no_new_one),
         cmocka_unit_test(refused_delete_ends_no_life),
         cmocka_unit_test(another_uuid_in_an_error_is_another_life),
