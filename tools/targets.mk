@@ -20,9 +20,12 @@ check: setup-check
 	$(Q)$(MAKE) -s -j2 all
 	$(Q)tests/run $(SUITES)
 
-#: torture   the long versions of the kill and fault tests
-torture: all
-	$(Q)RUNS=$(or $(RUNS),500) tests/kill/run
+#: torture   kills, power losses, full disks, clocks, in their long form: RUNS=1000 kills of the recorder (about an hour and a half)
+torture: all setup-check
+	$(Q)RUNS=$(or $(RUNS),1000) tests/kill/run
+	$(Q)REPLAY_KILLS=$(or $(REPLAY_KILLS),100) tests/kill/replay
+	$(Q)POWER_LOSSES=$(or $(POWER_LOSSES),1000) tests/fault/power
+	$(Q)DISKS=200 STEPS=60 tests/fault/world
 	$(Q)ESTAPE_TORTURE=1 tests/fault/run
 
 #: drill     random writers on real nodes, many seeds: SEEDS=100 NODES="os2 es7"; LIVE=1: the accident under live capture, all versions

@@ -3,7 +3,9 @@ import json, struct, time
 
 
 class Feed:
-    """Packets of one connection: a handshake, then writes with their answers."""
+    """Packets of one connection: a handshake, then writes with their answers. `step` is added to the packets' time."""
+
+    step = 0.0
 
     def __init__(self, port):
         self.ends = [(b"\x0a\x00\x00\x05", port), (b"\x0a\x00\x00\x01", 9200)]
@@ -15,7 +17,7 @@ class Feed:
         ip = struct.pack(">BBHHHBBH4s4s", 0x45, 0, 40 + len(payload), 0, 0, 64, 6, 0, src, dst)
         frame = b"\0" * 12 + b"\x08\x00" + ip + tcp + payload
         self.seq[side] += len(payload) + (1 if flags & 2 else 0)
-        now = time.time()
+        now = time.time() + self.step
         return struct.pack("<IIII", int(now), int(now % 1 * 1e6), len(frame), len(frame)) + frame
 
     def begin(self):
@@ -23,12 +25,18 @@ class Feed:
         syn = self.packet(0, 2)
         return head + syn + self.packet(1, 0x12) + self.packet(0, 0x10)
 
+    def call(self, verb, path, name, answer=b'{"acknowledged":true}'):
+        return self.exchange(f"{verb} {path} HTTP/1.1\r\nHost: es\r\nX-Opaque-Id: {name}\r\n\r\n".encode(), b"200 OK", answer)
+
     def write(self, name, size, text=None):
         body = json.dumps({"name": name, "text": text or name * (size // len(name))}).encode()
         ask = (f"PUT /kill/_doc/{name} HTTP/1.1\r\nHost: es\r\nX-Opaque-Id: {name}\r\nContent-Type: application/json\r\n"
                f"Content-Length: {len(body)}\r\n\r\n").encode() + body
         answer = json.dumps({"_index": "kill", "_id": name, "_version": 1, "result": "created", "_seq_no": 1, "_primary_term": 1}).encode()
-        answer = f"HTTP/1.1 201 Created\r\nContent-Type: application/json\r\nContent-Length: {len(answer)}\r\n\r\n".encode() + answer
+        return self.exchange(ask, b"201 Created", answer)
+
+    def exchange(self, ask, status, answer):
+        answer = b"HTTP/1.1 %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % (status, len(answer)) + answer
         out = b""
         for side, text in ((0, ask), (1, answer)):
             for at in range(0, len(text), 1400):
