@@ -13,6 +13,7 @@ struct plan_life {
     size_t end_tape;
     int64_t born_ns;           // answer of the request that began it: what is asked later meets it
     bool born;                 // its beginning is on the tape: numbers start at 0
+    uint64_t born_told;        // a bit per tape that told the beginning
     bool end_seen;             // by a call; else concluded
     bool end_skipped;          // the call that ended it is left out
     bool ended;

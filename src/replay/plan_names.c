@@ -128,7 +128,7 @@ static bool point_of_row(void *ctx, const struct tape_row *row)
 }
 
 struct end_row {
-    struct plan_point *at;
+    struct plan_point at;
     bool write_of_documents; // the conclusion hangs on what followed, not on the call that did it
 };
 
@@ -138,16 +138,35 @@ static bool end_of_row(void *ctx, const struct tape_row *row)
     struct end_row *e = ctx;
     for (size_t i = 0; i < sizeof documents / sizeof *documents; i++)
         e->write_of_documents |= bytes_equal_text(row->x.api, documents[i]);
-    return point_of_row(e->at, row);
+    return point_of_row(&e->at, row);
+}
+
+static struct end_row row_of_event(struct plan *p, const struct life_event *e)
+{
+    struct end_row row = {.at = {.tape = e->tape, .id = e->exchange, .time_ns = e->time_ns, .answered_ns = e->time_ns}};
+    struct fault ignored = {0};
+    if (e->exchange)
+        tape_get(p->set.tape, e->tape, e->exchange, end_of_row, &row, &ignored);
+    return row;
+}
+
+// A missing index that was asked for before this life began tells of the one before. It stands behind the beginning where
+// another tap told that, with an answer that was quicker.
+static bool tells_of_an_earlier_life(struct plan *p, const struct plan_life *last, const struct life_event *e)
+{
+    return !e->seen && last->born && e->tape != last->born_tape && row_of_event(p, e).at.time_ns < last->born_ns;
+}
+
+// Each tap concludes a beginning by itself, when the first write of the new life passes it.
+static bool told_by_another_tap(const struct plan_life *last, const struct life_event *e)
+{
+    return last->born && !(last->born_told >> (e->tape & 63) & 1);
 }
 
 static void life_end(struct plan *p, struct plan_life *life, const struct life_event *e)
 {
-    struct plan_point at = {.tape = e->tape, .id = e->exchange, .time_ns = e->time_ns, .answered_ns = e->time_ns};
-    struct end_row row = {.at = &at};
-    struct fault ignored = {0};
-    if (e->exchange)
-        tape_get(p->set.tape, e->tape, e->exchange, end_of_row, &row, &ignored);
+    struct end_row row = row_of_event(p, e);
+    struct plan_point at = row.at;
     life->ended = true;
     life->end_ns = at.time_ns;
     life->end_until_ns = at.answered_ns > at.time_ns ? at.answered_ns : at.time_ns;
@@ -164,14 +183,18 @@ static bool apply_life_event(struct plan *p, const struct life_event *e)
     if (!e->born) {
         if (last && last->ended)
             return true; // told twice: two taps, or a conclusion after the call
+        if (last && tells_of_an_earlier_life(p, last, e))
+            return true;
         if (!last && !(last = life_add(n, PLAN_LIFE_FIRST)))
             return false;
         life_end(p, last, e);
         return true;
     }
     if (last && !last->ended) {
-        if (e->seen && last->born)
+        if ((e->seen && last->born) || told_by_another_tap(last, e)) {
+            last->born_told |= UINT64_C(1) << (e->tape & 63);
             return true; // told twice
+        }
         if (e->seen && n->life_count == 1 && !last->born) {
             last->born = true;
             return true;
@@ -190,6 +213,7 @@ static bool apply_life_event(struct plan *p, const struct life_event *e)
     if (e->exchange)
         tape_get(p->set.tape, e->tape, e->exchange, point_of_row, &at, &ignored);
     last->born = true;
+    last->born_told = UINT64_C(1) << (e->tape & 63);
     last->born_ns = at.answered_ns;
     last->born_exchange = e->exchange;
     last->born_tape = e->tape;

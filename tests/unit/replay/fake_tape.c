@@ -15,6 +15,7 @@ struct tape {
     struct tape_op *op;
     size_t op_count;
     struct incarnation life[64];
+    size_t life_tape[64];
     size_t life_count;
     struct resolution res[64];
     size_t res_count;
@@ -58,6 +59,12 @@ void fake_op(struct tape *t, const struct op *op, int64_t time_ns, int64_t answe
 
 void fake_life(struct tape *t, const char *index, uint64_t exchange, int64_t time_ns, bool born, bool seen)
 {
+    fake_life_of(t, 0, index, exchange, time_ns, born, seen);
+}
+
+void fake_life_of(struct tape *t, size_t which, const char *index, uint64_t exchange, int64_t time_ns, bool born, bool seen)
+{
+    t->life_tape[t->life_count] = which;
     t->life[t->life_count++] = (struct incarnation){.time_ns = time_ns, .exchange = exchange, .index = bytes_of_text(index), .born = born, .seen = seen};
 }
 
@@ -206,7 +213,7 @@ bool tape_lives(struct tape *t, tape_life_fn *fn, void *ctx, struct fault *fault
 {
     (void)fault;
     for (size_t i = 0; i < t->life_count; i++)
-        if (!fn(ctx, 0, &t->life[i]))
+        if (!fn(ctx, t->life_tape[i], &t->life[i]))
             break;
     return true;
 }

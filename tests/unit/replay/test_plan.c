@@ -279,6 +279,43 @@ static void before_keeps_the_whole_life_and_nothing_of_the_next(void **state)
     assert_null(plan_refusal(plan));
 }
 
+static void a_rebirth_that_each_tap_concludes_is_one_life(void **state)
+{
+    (void)state;
+    static const char *skip[] = {"50"};
+    one_shard();
+    set.skip = skip;
+    set.skip_count = 1;
+    PUT(10, OP_INDEX, "a", OP_CREATED, 0, 1, 0);
+    accident(100);
+    PUT(60, OP_INDEX, "b", OP_CREATED, 0, 1, 115);
+    PUT(61, OP_INDEX, "c", OP_CREATED, 1, 1, 130);
+    fake_life_of(tape, 1, "cat", 61, MS(135), true, false);
+    build();
+    assert_null(plan_refusal(plan));
+    assert_string_equal(docs, "a:I10 b:I60 c:I61");
+}
+
+static void a_missing_index_that_another_tap_answered_late_ends_no_new_life(void **state)
+{
+    (void)state;
+    static const char *skip[] = {"50"};
+    one_shard();
+    set.skip = skip;
+    set.skip_count = 1;
+    PUT(10, OP_INDEX, "a", OP_CREATED, 0, 1, 0);
+    accident(100);
+    PUT(60, OP_INDEX, "b", OP_CREATED, 0, 1, 115);
+    fake_exchange(tape, &(struct exchange){.id = 70, .time_ns = MS(112), .answered_ns = MS(123), .api = bytes_of_text("update"), .verb = bytes_of_text("POST"), .status = 404,
+                                           .targets = cat_target, .target_count = 1, .outcome = OUTCOME_FAILED}, NULL);
+    fake_life_of(tape, 1, "cat", 70, MS(123), false, false);
+    PUT(61, OP_INDEX, "c", OP_CREATED, 1, 1, 130);
+    fake_life_of(tape, 1, "cat", 61, MS(135), true, false);
+    build();
+    assert_null(plan_refusal(plan));
+    assert_string_equal(docs, "a:I10 b:I60 c:I61");
+}
+
 static void a_deletion_that_is_neither_skipped_nor_the_end_refuses(void **state)
 {
     (void)state;
@@ -724,6 +761,7 @@ int main(void)
         T(same_id_on_two_shards_is_two_documents), T(forgotten_routing_meets_the_document_where_shards_agree), T(without_numbers_the_version_chain_decides),
         T(late_recreation_restarts_the_chain), T(filtered_ids_are_minted_the_same_every_time), T(nothing_crosses_a_barrier),
         T(before_keeps_the_whole_life_and_nothing_of_the_next), T(a_deletion_that_is_neither_skipped_nor_the_end_refuses),
+        T(a_rebirth_that_each_tap_concludes_is_one_life), T(a_missing_index_that_another_tap_answered_late_ends_no_new_life),
         T(skip_continues_into_the_second_life), T(noop_of_the_second_life_is_folded), T(casualties_are_listed_and_applied_on_demand),
         T(a_refused_write_of_the_second_life_does_not_move_the_document_into_it), T(refused_either_way_is_left_out), T(alias_that_became_an_index_belongs_to_the_index_it_meant), T(skipped_bulk_leaves_its_items_out),
         T(held_operations_are_not_applied_twice), T(an_unanswered_write_before_a_held_one_is_held), T(the_uncertain_zone_is_marked_for_comparison),
