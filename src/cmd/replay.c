@@ -139,7 +139,11 @@ struct numbers {
     bool bad;
 };
 
-static bool print_report(const struct replay_settings *s, struct out *o, const struct plan_count *c, const struct apply_report *a, const struct verify_report *v)
+struct spent { // steady nanoseconds
+    int64_t writing_ns, comparing_ns;
+};
+
+static bool print_report(const struct replay_settings *s, struct out *o, const struct plan_count *c, const struct apply_report *a, const struct verify_report *v, struct spent spent)
 {
     bool followed = (s->follow || s->cutover) && !v->documents;
     bool skip_unknown = !s->choice.unknown || strcmp(s->choice.unknown, "apply") != 0;
@@ -181,8 +185,14 @@ static bool print_report(const struct replay_settings *s, struct out *o, const s
             out_paint(o, PAINT_NONE);
         }
     }
+    double writing = (double)spent.writing_ns / 1e9, comparing = (double)spent.comparing_ns / 1e9;
+    if (!s->json && writing > 0)
+        buf_format(&o->text, "  %-40s %12.1f s, %.0f documents/s\n", "written in", writing, (double)a->applied / writing);
+    if (!s->json && comparing > 0)
+        buf_format(&o->text, "  %-40s %12.1f s, %.0f documents/s\n", "compared in", comparing, (double)(v->documents - v->unsampled) / comparing);
     if (s->json)
-        buf_format(&o->text, ",\"interrupted\":%s,\"equal\":%s}}\n", a->interrupted ? "true" : "false", equal ? "true" : "false");
+        buf_format(&o->text, ",\"seconds_writing\":%.3f,\"seconds_comparing\":%.3f,\"interrupted\":%s,\"equal\":%s}}\n", writing, comparing, a->interrupted ? "true" : "false",
+                   equal ? "true" : "false");
     else
         buf_format(&o->text, "%s\n", a->interrupted ? "interrupted: the same command goes on where it stopped"
                                      : equal && followed ? "stopped following; estape verify compares the target with the tape"
@@ -208,11 +218,14 @@ static bool go(struct replay_settings *s, struct replay_run *r, struct out *out,
         .plan = r->plan, .source = source, .target = r->target, .about = &r->about, .journal = r->journal, .indices = r->indices, .index_count = r->index_count,
         .dead_letters = s->dead_letters ? s->dead_letters : dead, .lanes = s->lanes > 0 ? (unsigned)s->lanes : 4, .exact = s->choice.exact,
         .allow_gaps = s->choice.allow_gaps, .mappings_as_they_are = s->mappings && strcmp(s->mappings, "as-is") == 0, .run_unknown_barriers = r->made.settings.unknown == PLAN_UNKNOWN_APPLY, .stop = (const bool *)&want_stop,
-        .progress = show_progress, .ctx = &showing, .live = live};
+        .progress = show_progress, .ctx = &showing, .live = live,
+        .to_follow = s->follow || s->cutover};
     struct sigaction act = {.sa_handler = on_stop};
     sigaction(SIGINT, &act, NULL);
     sigaction(SIGTERM, &act, NULL);
+    int64_t began_ns = clock_steady_ns(), written_ns;
     bool ok = apply_run(&apply, &report, fault);
+    written_ns = clock_steady_ns();
     if (showing.terminal && !showing.quiet)
         fputs("\r\033[K", stderr);
     struct verify_settings verify = {.plan = r->plan, .source = source, .target = r->target, .about = &r->about, .indices = r->indices, .index_count = r->index_count,
@@ -232,7 +245,8 @@ static bool go(struct replay_settings *s, struct replay_run *r, struct out *out,
         ok = ok && (report.interrupted || verify_run(&verify, &compared, fault));
     }
     if (ok)
-        *status = print_report(s, out, &follow.sum, &report, &compared) ? 0 : 1;
+        *status = print_report(s, out, &follow.sum, &report, &compared,
+                               (struct spent){follow.run->seen ? 0 : written_ns - began_ns, compared.documents && !r->seen ? clock_steady_ns() - written_ns : 0}) ? 0 : 1;
     live_close(live);
     source_close(source);
     return ok;

@@ -151,8 +151,12 @@ bool replay_run_open(struct replay_run *r, const struct replay_choice *c, const 
     r->seen = seen;
     *fault = (struct fault){0};
     r->target = replay_target_open(a, lanes, &r->about, fault);
-    if (!r->target || !replay_choice_make(c, tape, &r->made, fault) || !(r->plan = plan_build(&r->made.settings, fault)))
+    if (!r->target || !replay_choice_make(c, tape, &r->made, fault))
         return false;
+    r->made.settings.names_only = !c->index.count; // a pattern is known by the names that the operations bring
+    if (!(r->plan = plan_build(&r->made.settings, fault)))
+        return false;
+    r->made.settings.names_only = false;
     if (!open_journal(r, c, a, write, fault))
         return false;
     size_t n = plan_slot_count(r->plan);

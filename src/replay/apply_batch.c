@@ -70,6 +70,13 @@ static void dead_letter(struct apply *ap, const struct work *w, const char *why)
     buf_fini(&line);
 }
 
+// Only rounds that follow ask for it.
+static bool note_source(struct apply *ap, const struct work *w, const struct plan_step *last)
+{
+    struct journal_doc source = {JOURNAL_OWN, last->seq_no, last->primary_term, w->doc.life, 0};
+    return last->seq_no < 0 || !ap->set->journal || !ap->set->to_follow || journal_put(ap->set->journal, apply_source_key(w->doc.hash), &source, ap->fault);
+}
+
 bool apply_finish(struct apply *ap, struct work *w, enum work_end end, const char *why)
 {
     static const enum journal_state states[] = {JOURNAL_DONE, JOURNAL_DONE, JOURNAL_LEFT, JOURNAL_REFUSED, JOURNAL_REFUSED};
@@ -91,11 +98,8 @@ bool apply_finish(struct apply *ap, struct work *w, enum work_end end, const cha
             return false;
     }
     const struct plan_step *last = &w->doc.steps[w->doc.step_count - 1];
-    if ((end == WORK_APPLIED || end == WORK_ALREADY) && last->seq_no >= 0 && ap->set->journal) {
-        struct journal_doc source = {JOURNAL_OWN, last->seq_no, last->primary_term, w->doc.life, 0};
-        if (!journal_put(ap->set->journal, apply_source_key(w->doc.hash), &source, ap->fault))
-            return false;
-    }
+    if ((end == WORK_APPLIED || end == WORK_ALREADY) && !note_source(ap, w, last))
+        return false;
     return write_journal(ap, w, states[end]);
 }
 
@@ -235,9 +239,12 @@ static void add_action(struct apply *ap, struct buf *b, struct work *w, const ch
 // A body line: line breaks inside a document sent over several lines would end it.
 static void add_line(struct buf *b, struct bytes body)
 {
-    for (size_t i = 0; i < body.size; i++)
-        buf_add_byte(b, body.at[i] == '\n' || body.at[i] == '\r' ? ' ' : body.at[i]);
+    size_t from = b->size;
+    buf_add_bytes(b, body);
     buf_add_byte(b, '\n');
+    if (!b->failed && body.size && (memchr(body.at, '\n', body.size) || memchr(body.at, '\r', body.size)))
+        for (size_t i = from; i + 1 < b->size; i++)
+            b->at[i] = b->at[i] == '\n' || b->at[i] == '\r' ? ' ' : b->at[i];
 }
 
 // An update with if_seq_no may not carry upsert parts: they are taken out where the document is known to be there.
@@ -390,6 +397,8 @@ bool apply_lane_begin(struct apply *ap, struct lane *l)
                 w->state = WORK_END;
                 ap->report->already++;
                 ap->done_docs++;
+                if (!note_source(ap, w, &w->doc.steps[w->doc.step_count - 1]))
+                    return false;
                 continue;
             }
             // An earlier run sent something and did not hear what became of it, or was refused: look again.

@@ -64,6 +64,7 @@ struct plan_settings {
     bool (*applied)(void *ctx, uint64_t hash, int64_t *life, int64_t *term, int64_t *seq_no);
     void *applied_ctx;
     int64_t blocked_since_ns;    // from here on index blocks are our own (a cut-over's): what they refuse is no casualty. 0: never
+    bool names_only;             // no operation is read: the slots are there where maps or points name them (not patterns)
     const char *spill_dir;       // NULL: $TMPDIR
     size_t memory_bytes;         // 0: 256 MiB
 };

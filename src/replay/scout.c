@@ -7,7 +7,7 @@
 
 #include <stdio.h>
 
-enum { DOCUMENTS_MAX = 20000, BULK_BYTES = 4 << 20 };
+enum { DOCUMENTS_MAX = 20000, BULK_BYTES = 4 << 20, SHAPES_MAX = 100000, SHAPE_DEPTH = 64 };
 
 struct scouting {
     const struct apply_settings *set;
@@ -15,6 +15,7 @@ struct scouting {
     struct fault *fault;
     uint32_t slot;              // the one looked at
     struct map *known;          // dotted paths the target has, or has been told
+    struct nummap *shapes;      // of documents that were looked at: the same keys in the same places decide nothing new
     struct arena arena;
     struct buf path, bulk;
     bool fresh;                 // the document at hand brings something new
@@ -126,6 +127,70 @@ static bool see_document(struct scouting *s, const struct json *doc)
     return walk(s, doc, 0) && (!s->fresh || keep(s, doc));
 }
 
+// ---- shapes -----------------------------------------------------------------------------------------------------------
+
+static size_t string_end(struct bytes b, size_t at)
+{
+    while (at < b.size && b.at[at] != '"')
+        at += b.at[at] == '\\' ? 2 : 1;
+    return at;
+}
+
+static uint64_t mix(uint64_t h, uint64_t what)
+{
+    h = (h ^ what) * UINT64_C(0x9e3779b97f4a7c15);
+    return h ^ h >> 29;
+}
+
+// A hash of all that walk() looks at: keys and where they stand, nulls, empty arrays. 0: too deep to tell.
+static uint64_t shape_of(struct bytes b, bool update)
+{
+    bool object[SHAPE_DEPTH];
+    unsigned depth = 0;
+    uint64_t h = update;
+    bool key = false, first = false; // the next string is a key; the next thing is an array's first
+    for (size_t at = 0; at < b.size; at++) {
+        uint8_t c = b.at[at];
+        bool scalar = false;
+        switch (c) {
+        case '{': case '[':
+            if (depth == SHAPE_DEPTH)
+                return 0;
+            object[depth++] = key = c == '{';
+            first = c == '[';
+            h = mix(h, c);
+            break;
+        case '}': case ']':
+            depth -= depth > 0;
+            key = first = false;
+            h = mix(h, c);
+            break;
+        case ',':
+            key = depth && object[depth - 1];
+            break;
+        case '"': {
+            size_t end = string_end(b, at + 1);
+            if (key && end <= b.size)
+                h = mix(h, map_hash(bytes_of(b.at + at + 1, end - at - 1), 17));
+            scalar = !key;
+            key = false;
+            at = end;
+            break;
+        }
+        case ' ': case '\t': case '\n': case '\r': case ':':
+            break;
+        default:
+            while (at + 1 < b.size && b.at[at + 1] != ',' && b.at[at + 1] != '}' && b.at[at + 1] != ']')
+                at++;
+            scalar = true;
+        }
+        if (scalar && (first || (depth && object[depth - 1])))
+            h = mix(h, c == 'n' ? 'n' : 'v');
+        first &= !scalar;
+    }
+    return h ? h : 1;
+}
+
 static bool see_source(void *ctx, uint32_t slot, const struct tape_op *t)
 {
     struct scouting *s = ctx;
@@ -141,11 +206,16 @@ static bool see_source(void *ctx, uint32_t slot, const struct tape_op *t)
         *s->fault = why;
         return false;
     }
+    uint64_t shape = shape_of(body, t->op.kind == OP_UPDATE);
+    if (shape && nummap_find(s->shapes, shape))
+        return true;
     arena_reset(&s->arena);
     struct json *j = json_parse(&s->arena, body, NULL);
     if (!j)
         return true; // another format, or refused by now: nothing to learn from
-    bool ok = t->op.kind == OP_UPDATE ? see_document(s, json_member(j, "doc")) && see_document(s, json_member(j, "upsert")) : see_document(s, j);
+    bool ok = t->op.kind == OP_UPDATE ? see_document(s, json_member(j, "doc")) && see_document(s, json_member(j, "upsert")) : see_document(s, j), fresh;
+    if (ok && shape && nummap_count(s->shapes) < SHAPES_MAX)
+        ok = nummap_put(s->shapes, shape, &fresh) != NULL;
     return ok || fault_memory(s->fault);
 }
 
@@ -264,10 +334,11 @@ bool scout_run(const struct apply_settings *set, struct scout_report *report, st
     bool ok = true;
     *report = (struct scout_report){0};
     for (uint32_t slot = 0; ok && slot < plan_slot_count(set->plan); slot++) {
-        struct scouting s = {.set = set, .report = report, .fault = fault, .slot = slot, .known = map_open(), .index = index_of(set, slot)};
+        struct scouting s = {.set = set, .report = report, .fault = fault, .slot = slot, .known = map_open(), .shapes = nummap_open(), .index = index_of(set, slot)};
         arena_init(&s.arena, 0);
         snprintf(s.scratch, sizeof s.scratch, "%s-scratch-%u", target_opaque_id(set->target), slot);
-        ok = s.known ? look_at(&s) : fault_memory(fault);
+        ok = s.known && s.shapes ? look_at(&s) : fault_memory(fault);
+        nummap_close(s.shapes);
         if (s.known)
             map_close(s.known);
         arena_fini(&s.arena);

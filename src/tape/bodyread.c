@@ -10,7 +10,7 @@
 #include "../base/diag.h"
 #include "block.h"
 
-enum { BLOCKS_KEPT = 8, PART_RAW = 1, PART_HOLE_UNKNOWN = 2 };
+enum { BLOCKS_KEPT = 8, PLACES = 256, PLACES_NEAR = 64, PART_RAW = 1, PART_HOLE_UNKNOWN = 2 };
 
 struct kept_block {
     struct reel *reel;
@@ -18,9 +18,8 @@ struct kept_block {
     int64_t block;
     uint64_t used;
     struct buf raw, dir;
-    struct block_walk walk; // of dir: bodies are mostly asked for in order
-    uint32_t walked;        // entries behind it
-    struct block_entry entry; // the last one passed
+    struct block_entry *entries; // of dir, decoded
+    uint32_t entry_count, entry_room;
 };
 
 struct body_part {
@@ -42,9 +41,18 @@ struct body_map {
     bool valid, final; // final: of a sealed segment, it stays true
 };
 
+// Places of the requests of some exchanges in a row, for who reads one body after the other.
+struct body_places {
+    struct reel *reel;
+    uint32_t segment;
+    uint64_t from, last; // first id of the run; the id asked for last
+    int64_t at[PLACES]; // below 0: ask the row
+};
+
 struct body_reader {
     struct kept_block kept[BLOCKS_KEPT];
     struct body_map map;
+    struct body_places places;
     uint64_t clock;
 };
 
@@ -55,6 +63,7 @@ void body_reader_close(struct body_reader *b)
     for (size_t i = 0; i < BLOCKS_KEPT; i++) {
         buf_fini(&b->kept[i].raw);
         buf_fini(&b->kept[i].dir);
+        mem_free(b->kept[i].entries);
     }
     mem_free(b->map.parts);
     mem_free(b);
@@ -125,20 +134,29 @@ static struct kept_block *find_kept(struct body_reader *b, struct reel *r, uint3
     return NULL;
 }
 
-static bool find_entry(struct kept_block *k, uint32_t ordinal, struct block_entry *e)
+// A damaged directory ends early. False: memory out.
+static bool decode_entries(struct kept_block *k)
 {
-    if (ordinal + 1 < k->walked || !k->walked) {
-        k->walk = (struct block_walk){.rest = buf_view(&k->dir)};
-        k->walked = 0;
-    }
-    while (k->walked <= ordinal) {
-        if (!block_next_entry(&k->walk, &k->entry)) {
-            k->walked = 0;
+    struct block_walk walk = {.rest = buf_view(&k->dir)};
+    struct block_entry e;
+    for (k->entry_count = 0; block_next_entry(&walk, &e); k->entries[k->entry_count++] = e) {
+        if (k->entry_count < k->entry_room)
+            continue;
+        uint32_t room = k->entry_room ? k->entry_room * 2 : 64;
+        struct block_entry *grown = mem_grow(k->entries, room * sizeof *grown);
+        if (!grown)
             return false;
-        }
-        k->walked++;
+        k->entries = grown;
+        k->entry_room = room;
     }
-    *e = k->entry;
+    return true;
+}
+
+static bool entry_at(const struct kept_block *k, uint32_t ordinal, struct block_entry *e)
+{
+    if (ordinal >= k->entry_count)
+        return false;
+    *e = k->entries[ordinal];
     return true;
 }
 
@@ -161,11 +179,12 @@ static struct bytes place_read(struct reel *r, struct reel_segment *s, int64_t p
             k->reel = r;
             k->segment = s->number;
             k->block = block;
-            k->walked = 0;
+            if (!decode_entries(k))
+                break;
         }
         k->used = ++b->clock;
         struct block_entry e;
-        if (find_entry(k, ordinal, &e) && e.exchange == id && e.side == side && e.offset + e.size <= k->raw.size) {
+        if (entry_at(k, ordinal, &e) && e.exchange == id && e.side == side && e.offset + e.size <= k->raw.size) {
             *state = TAPE_BODY_WHOLE;
             return bytes_of(k->raw.at + e.offset, e.size);
         }
@@ -242,14 +261,14 @@ static bool map_parts(struct body_map *m, struct raw_row *raw)
     return ok;
 }
 
-static bool map_one(struct body_map *m, struct raw_row *raw, int64_t place)
+static bool map_one(struct body_map *m, struct reel_segment *s, int64_t place)
 {
     struct body_part *p = add_part(m);
     if (!p)
         return false;
-    p->segment = raw->segment->number;
+    p->segment = s->number;
     p->place = place;
-    struct bytes bytes = place_read(m->reel, raw->segment, place, raw->id, m->side, &m->state);
+    struct bytes bytes = place_read(m->reel, s, place, m->id, m->side, &m->state);
     p->size = m->size = bytes.size;
     return true;
 }
@@ -265,6 +284,22 @@ static bool map_none(struct body_map *m, struct raw_row *raw)
     return call != NULL;
 }
 
+static void load_places(struct body_places *p, struct raw_row *raw)
+{
+    sqlite3_stmt *stmt = segment_statement(raw->segment->open, SEGMENT_PLACES);
+    p->reel = raw->reel;
+    p->segment = raw->segment->number;
+    p->from = raw->id;
+    for (size_t i = 0; i < PLACES; i++)
+        p->at[i] = -1;
+    sqlite3_bind_int64(stmt, 1, (int64_t)raw->id);
+    sqlite3_bind_int64(stmt, 2, (int64_t)raw->id + PLACES);
+    while (sqlite3_step(stmt) == SQLITE_ROW)
+        if (sqlite3_column_type(stmt, 1) != SQLITE_NULL)
+            p->at[sqlite3_column_int64(stmt, 0) - (int64_t)raw->id] = sqlite3_column_int64(stmt, 1);
+    sqlite3_reset(stmt);
+}
+
 // Finds the body of an exchange; false: no such exchange, or memory out.
 static bool map_make(struct tape *t, size_t which, uint64_t id, enum body_side side, struct fault *fault)
 {
@@ -276,13 +311,23 @@ static bool map_make(struct tape *t, size_t which, uint64_t id, enum body_side s
     if (m->valid && m->final && m->reel == r && m->id == id && m->side == side)
         return true;
     *m = (struct body_map){.reel = r, .id = id, .side = side, .parts = m->parts, .room = m->room};
+    struct body_places *places = &b->places;
+    bool near = places->last < id && id - places->last < PLACES_NEAR;
+    places->last = id;
+    if (side == BODY_REQUEST && places->reel == r && id - places->from < PLACES && places->at[id - places->from] >= 0) {
+        m->valid = map_one(m, reel_find(r, places->segment), places->at[id - places->from]);
+        m->final = true;
+        return m->valid || fault_memory(fault);
+    }
     struct raw_row *raw = row_find(r, id);
     if (!raw)
         return tape_get(t, which, id, NULL, NULL, fault); // tells why
+    if (near && side == BODY_REQUEST && raw->segment->sealed)
+        load_places(places, raw);
     int64_t place = side == BODY_REQUEST ? raw->req : raw->resp;
     bool ok = true;
     if (place >= 0)
-        ok = map_one(m, raw, place);
+        ok = map_one(m, raw->segment, place);
     else if (place == FORMAT_BODY_PARTS)
         ok = map_parts(m, raw);
     else if (place == FORMAT_BODY_LOST)

@@ -213,6 +213,7 @@ static const char *const statement_sql[SEGMENT_STATEMENTS] = {
     [SEGMENT_CONN] = "SELECT (SELECT text FROM ip WHERE id=client),client_port,(SELECT text FROM ip WHERE id=server),server_port FROM conn WHERE id=?",
     [SEGMENT_WORD] = "SELECT text FROM word WHERE id=?",
     [SEGMENT_ROWS] = "SELECT id,t,dur,conn,seq,call,var,oid,req,resp,req_bytes,resp_bytes,took,tally,hits,idx FROM x WHERE id>=? AND id<? ORDER BY id",
+    [SEGMENT_PLACES] = "SELECT id,req FROM x WHERE id>=? AND id<?",
     [SEGMENT_TALLY] = "SELECT docs,docs_ok,docs_failed,docs_deleted FROM tally WHERE id=?",
     [SEGMENT_PART] = "SELECT n,segment,place,hole,flags FROM part WHERE x=? AND side=? ORDER BY n",
 };
