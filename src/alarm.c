@@ -13,6 +13,7 @@
 #include "tape/read.h"
 #include "tape/seen.h"
 
+#include <dirent.h>
 #include <stdio.h>
 
 enum { REBUILD_ROWS_MAX = 500000, BODY_BYTES = 65536 };
@@ -74,6 +75,20 @@ static void look_for_crash(struct alarm *a)
     outbox_close(o);
 }
 
+// Is there anything to remember? Opening an empty tape for reading costs more than many a short capture's rules.
+static bool has_segments(const char *dir)
+{
+    bool found = false;
+    DIR *d = opendir(dir);
+    for (struct dirent *entry; d && !found && (entry = readdir(d));) {
+        size_t size = strlen(entry->d_name);
+        found = size > 7 && strcmp(entry->d_name + size - 7, ".log.db") == 0;
+    }
+    if (d)
+        closedir(d);
+    return found;
+}
+
 struct alarm *alarm_open(const struct alarm_settings *settings, struct tape_writer *tape, struct fault *fault)
 {
     struct alarm *a = mem_zero(1, sizeof *a);
@@ -84,6 +99,7 @@ struct alarm *alarm_open(const struct alarm_settings *settings, struct tape_writ
         *a = (struct alarm){.settings = *settings, .tape = tape, .packets_ns = WHEN_UNKNOWN, .loss_told_ns = WHEN_UNKNOWN, .last_ns = WHEN_UNKNOWN, .saved_steady_ns = clock_steady_ns()};
         if (!a->settings.silence_ns)
             a->settings.silence_ns = 300 * WHEN_NS_PER_S;
+        a->rebuilt = !has_segments(settings->tape_dir);
         a->alerter = alert_open(&alert, settings->rules, on_alert, a);
     }
     buf_fini(&hint);

@@ -522,7 +522,7 @@ static void tell_overflow(struct alerter *a, int64_t now_ns)
 {
     uint64_t overflow = correlator_overflow(a->correlator) + baseline_evicted(a->baseline);
     a->stats.state_evicted = overflow;
-    a->stats.regex_limited = a->matcher.regex_limited;
+    a->stats.regex_limited = a->matcher.limited;
     if (overflow == a->told_overflow || (a->told_overflow_ns != WHEN_UNKNOWN && now_ns - a->told_overflow_ns < GROUPING_NS))
         return;
     char text[160];
@@ -609,7 +609,7 @@ void alert_rebuild_end(struct alerter *a)
 void alert_stats(const struct alerter *a, struct alert_stats *stats)
 {
     *stats = a->stats;
-    stats->regex_limited = a->matcher.regex_limited;
+    stats->regex_limited = a->matcher.limited;
     stats->state_evicted = correlator_overflow(a->correlator) + baseline_evicted(a->baseline);
 }
 

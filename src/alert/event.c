@@ -4,6 +4,9 @@
 // 2. Paths into JSON ignore how settings were spelt: "a.b" finds {"a":{"b":..}} and {"a.b":..}, lists are walked through.
 #include "event_inner.h"
 
+#include "find.h"
+
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -114,7 +117,7 @@ void event_set(struct event *e, const struct exchange *x, bool attempt, const st
     e->ops = ops;
     e->baseline = baseline;
     e->arena = arena;
-    e->ops_tried = e->body_tried = e->path_cut = e->settings_tried = e->ip_done[0] = e->ip_done[1] = false;
+    e->ops_tried = e->body_tried = e->body_parsed = e->digits_known = e->path_cut = e->settings_tried = e->ip_done[0] = e->ip_done[1] = false;
     e->body = NULL;
     e->settings_names = names;
     e->settings_nodes = NULL;
@@ -206,8 +209,65 @@ void event_try_body(struct event *e)
     }
     if (!e->body_text.size)
         event_find_param(e, bytes_of_text("source"), &e->body_text);
-    if (e->body_text.size)
+    e->body_escapes = e->body_text.size && memchr(e->body_text.at, '\\', e->body_text.size);
+}
+
+struct json *event_json(struct event *e)
+{
+    event_try_body(e);
+    if (!e->body_parsed && e->body_text.size)
         e->body = json_parse(&e->arena, e->body_text, NULL);
+    e->body_parsed = true;
+    return e->body;
+}
+
+// To build a tree costs more than all rules together: first it is looked whether the longest name of the path stands in the text
+// at all. A name may be spelt with escapes, so a text with a backslash says nothing.
+bool event_may_hold(struct event *e, struct bytes path)
+{
+    struct bytes longest = {0};
+    uint64_t ignored = 0;
+    uint8_t low[64];
+    event_try_body(e);
+    if (!e->body_text.size)
+        return false;
+    if (e->body_parsed || e->body_escapes)
+        return true;
+    for (struct bytes rest = path; rest.size;) {
+        const uint8_t *dot = memchr(rest.at, '.', rest.size);
+        struct bytes one = bytes_of(rest.at, dot ? (size_t)(dot - rest.at) : rest.size);
+        rest = bytes_from(rest, one.size + (dot ? 1 : 0));
+        if (one.size > longest.size && one.at[0] != '*')
+            longest = one;
+    }
+    if (longest.size > sizeof low)
+        return true;
+    for (size_t i = 0; i < longest.size; i++)
+        low[i] = longest.at[i] >= 'A' && longest.at[i] <= 'Z' ? longest.at[i] | 32 : longest.at[i];
+    return find_nocase(e->body_text, bytes_of(low, longest.size), &ignored) || ignored;
+}
+
+unsigned event_digits(struct event *e)
+{
+    event_try_body(e);
+    if (e->digits_known)
+        return e->digits;
+    unsigned run = 0, longest = e->body_escapes ? UINT_MAX : 0;
+    for (size_t i = 0; i < e->body_text.size && longest < UINT_MAX; i++) {
+        if (!run)
+            i = find_digit(e->body_text, i);
+        if (i == e->body_text.size)
+            break;
+        uint8_t c = e->body_text.at[i];
+        bool digit = c >= '0' && c <= '9';
+        if ((c | 32) == 'e' || c == '.') // behind a digit: 1e9, 1.e9
+            longest = UINT_MAX;
+        run = digit ? run + 1 : 0;
+        longest = run > longest ? run : longest;
+    }
+    e->digits = longest;
+    e->digits_known = true;
+    return longest;
 }
 
 struct bytes event_body(struct event *e)
@@ -317,7 +377,7 @@ void event_try_settings(struct event *e)
     if (e->settings_tried)
         return;
     e->settings_tried = true;
-    event_try_body(e);
+    event_json(e);
     if (!e->body || e->body->kind != JSON_KIND_OBJECT)
         return;
     e->settings_nodes = arena_alloc(&e->arena, SETTINGS_MAX * sizeof *e->settings_nodes);

@@ -42,9 +42,11 @@ struct event {
     void *ops_ctx;
     bool ops_tried;
     struct op_counts ops_found;
-    bool body_tried, path_cut;
-    struct json *body;
+    bool body_tried, body_parsed, body_escapes, path_cut;
+    struct json *body;             // of event_json
     struct bytes body_text;        // body_head, or the body in ?source=
+    unsigned digits;               // of the longest number in it
+    bool digits_known;
     struct bytes stem, query;      // decoded path without query; query as sent
     struct values settings_names;  // canonical names
     const struct json **settings_nodes;
@@ -76,6 +78,7 @@ const char *field_nearest(struct bytes name);                   // a known name 
 bool field_name(size_t which, const char **name, const char **meaning); // the table, from 0; meaning NULL: another name for one above
 bool field_of_request(const struct field *f);                   // its value is the same at the attempt and with the answer
 bool field_is_key(const struct field *f, int *key);             // one of the fields that rules are indexed by
+bool field_of_body(const struct field *f);                      // a path into the body
 unsigned field_cost(const struct field *f);                     // of having its values, in rough units: what is cheap is asked first
 enum { FIELD_KEY_API, FIELD_KEY_VERB, FIELD_KEY_DANGER, FIELD_KEY_INDEX, FIELD_KEY_STATUS, FIELD_KEY_REASON, FIELD_KEYS };
 
@@ -88,6 +91,7 @@ bool values_add(struct values *v, struct value value);
 void values_add_text(struct values *v, struct bytes text);
 
 struct bytes event_body(struct event *e);
+unsigned event_digits(struct event *e);                         // no number in the body has more digits before its point
 // Every text of the event that keywords are looked for in.
 void event_texts(struct event *e, struct values *out);
 

@@ -191,8 +191,8 @@ static void get_body(struct event *e, const struct field *f, struct values *out)
 
 static void get_body_path(struct event *e, const struct field *f, struct values *out)
 {
-    event_try_body(e);
-    event_walk_json(e->body, f->path, out, 0);
+    if (event_may_hold(e, f->path))
+        event_walk_json(event_json(e), f->path, out, 0);
 }
 
 static void get_body_cut(struct event *e, const struct field *f, struct values *out)
@@ -557,6 +557,11 @@ bool field_of_request(const struct field *f)
         if (f->offset == texts[i])
             return true;
     return (f->get == get_flag && f->flag == EXCHANGE_WILDCARD) || (f->get == get_targets && f->flag == 1);
+}
+
+bool field_of_body(const struct field *f)
+{
+    return f->get == get_body_path;
 }
 
 bool field_is_key(const struct field *f, int *key)

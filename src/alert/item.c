@@ -3,6 +3,7 @@
 #include "item_inner.h"
 
 #include <arpa/inet.h>
+#include <limits.h>
 #include <pcre2.h>
 #include <stdlib.h>
 
@@ -459,6 +460,22 @@ static bool take_field(struct loader *l, const struct yaml *entry, struct bytes 
     return false;
 }
 
+// "body.size|gte: 10000" cannot be without a number of five digits.
+static unsigned digits_needed(const struct item *item)
+{
+    unsigned least = UINT_MAX;
+    for (size_t i = 0; i < item->test_count; i++) {
+        const struct test *t = &item->tests[i];
+        if (!field_of_body(&item->field) || t->kind != TEST_COMPARE || (t->compare != COMPARE_GT && t->compare != COMPARE_GTE) || t->number < 10)
+            return 0;
+        unsigned digits = 1;
+        for (double n = t->number; n >= 10; n /= 10)
+            digits++;
+        least = digits < least ? digits : least;
+    }
+    return least;
+}
+
 bool item_compile(struct loader *l, const struct yaml *entry, struct item *item)
 {
     const struct modifier *mods[MODIFIERS_MAX];
@@ -475,6 +492,7 @@ bool item_compile(struct loader *l, const struct yaml *entry, struct item *item)
         return false;
     item->all = c.all;
     item->negated = c.negated;
+    item->digits = digits_needed(item);
     if (item->all && item->test_count < 2) {
         loader_refuse(l, item->line, "'all' on a single value: give a list");
         return false;

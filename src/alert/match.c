@@ -3,14 +3,12 @@
 #include "match.h"
 
 #include "../base/clock.h"
+#include "find.h"
 
 #include <arpa/inet.h>
 #include <pcre2.h>
 #include <stdlib.h>
 #include <time.h>
-#ifdef __SSE2__
-#include <emmintrin.h>
-#endif
 
 // Far above what an honest rule needs on 64 KiB; a hostile one is over within about a millisecond.
 enum { REGEX_STEPS_MAX = 20000, REGEX_DEPTH_MAX = 2000, REGEX_HEAP_KIB = 256 };
@@ -69,7 +67,7 @@ static bool regex_find(struct matcher *m, const struct regex *r, struct bytes te
     if (found >= 0)
         return true;
     if (found != PCRE2_ERROR_NOMATCH)
-        m->regex_limited++;
+        m->limited++;
     return false;
 }
 
@@ -203,38 +201,7 @@ bool pattern_seal(struct arena *a, struct pattern *p, bool cased)
 
 static bool same(const struct pattern *p, const uint8_t *at, struct bytes core)
 {
-    if (p->cased)
-        return memcmp(at, core.at, core.size) == 0;
-    for (size_t i = 0; i < core.size; i++)
-        if (lower(at[i]) != core.at[i])
-            return false;
-    return true;
-}
-
-static bool find_core(const struct pattern *p, struct bytes text)
-{
-    if (p->cased)
-        return memmem(text.at, text.size, p->core.at, p->core.size) != NULL;
-    const uint8_t *at = text.at, *end = text.at + (text.size - p->core.size) + 1;
-#ifdef __SSE2__
-    // Sixteen places at once: where the first byte and the middle one fit, in either case. JSON is full of first bytes that
-    // fit (quotes) and of letters; of both at their distance there are few.
-    size_t middle = p->core.size / 2;
-    uint8_t first = p->core.at[0], inner = p->core.at[middle];
-    const __m128i c0 = _mm_set1_epi8((char)first), fold0 = _mm_set1_epi8(first >= 'a' && first <= 'z' ? 0x20 : 0);
-    const __m128i c1 = _mm_set1_epi8((char)inner), fold1 = _mm_set1_epi8(inner >= 'a' && inner <= 'z' ? 0x20 : 0);
-    for (; end - at >= 16; at += 16) {
-        __m128i v = _mm_loadu_si128((const __m128i *)(const void *)at), w = _mm_loadu_si128((const __m128i *)(const void *)(at + middle));
-        __m128i fits = _mm_and_si128(_mm_cmpeq_epi8(_mm_or_si128(v, fold0), c0), _mm_cmpeq_epi8(_mm_or_si128(w, fold1), c1));
-        for (unsigned mask = (unsigned)_mm_movemask_epi8(fits); mask; mask &= mask - 1)
-            if (same(p, at + __builtin_ctz(mask), p->core))
-                return true;
-    }
-#endif
-    for (; at < end; at++)
-        if (same(p, at, p->core))
-            return true;
-    return false;
+    return p->cased ? memcmp(at, core.at, core.size) == 0 : find_same_nocase(at, core);
 }
 
 static size_t char_size(struct bytes text, size_t at)
@@ -246,10 +213,14 @@ static size_t char_size(struct bytes text, size_t at)
 }
 
 // Only the last star needs to be remembered: an earlier one can take no match that a later one could not.
-static bool match_general(const struct pattern *p, struct bytes text)
+static bool match_general(struct matcher *m, const struct pattern *p, struct bytes text)
 {
     size_t i = 0, t = 0, star = SIZE_MAX, star_t = 0;
-    while (t < text.size) {
+    for (size_t steps = 0; t < text.size; steps++) {
+        if (steps > FIND_STEPS_MAX) {
+            m->limited++;
+            return false;
+        }
         if (i < p->size && p->special[i] == STAR) {
             star = i++;
             star_t = t;
@@ -280,10 +251,10 @@ bool pattern_match(struct matcher *m, const struct pattern *p, struct bytes text
     case SHAPE_EXACT: return text.size == p->core.size && same(p, text.at, p->core);
     case SHAPE_PREFIX: return text.size >= p->core.size && same(p, text.at, p->core);
     case SHAPE_SUFFIX: return text.size >= p->core.size && same(p, text.at + text.size - p->core.size, p->core);
-    case SHAPE_CONTAINS: return !p->core.size || (text.size >= p->core.size && find_core(p, text));
+    case SHAPE_CONTAINS: return p->cased ? memmem(text.at, text.size, p->core.at, p->core.size) != NULL : find_nocase(text, p->core, &m->limited);
     case SHAPE_GENERAL: break;
     }
-    return match_general(p, text);
+    return match_general(m, p, text);
 }
 
 // ---- tests ------------------------------------------------------------------------------------------------------------
@@ -416,9 +387,15 @@ static bool match_texts(struct matcher *m, const struct test *t, struct bytes te
     if (other.size > text.size || (!other.size && (t->ref_starts || t->ref_ends)))
         return false;
     if (t->ref_starts && t->ref_ends) {
-        for (size_t i = 0; i + other.size <= text.size; i++)
+        size_t steps = 0;
+        for (size_t i = 0; i + other.size <= text.size; i++, steps += other.size) {
             if (text_equal(bytes_of(text.at + i, other.size), other, t->cased))
                 return true;
+            if (steps > FIND_STEPS_MAX) {
+                m->limited++;
+                return false;
+            }
+        }
         return false;
     }
     if (t->ref_starts)
@@ -521,7 +498,7 @@ static bool item_match(struct matcher *m, const struct item *item, struct event 
         values_clear(values);
         if (item->keyword)
             event_texts(e, values);
-        else
+        else if (!item->digits || item->digits <= event_digits(e)) // else no number in the body is that large
             item->field.get(e, &item->field, values);
     }
     bool found = item->all;

@@ -41,6 +41,7 @@ struct item {
     struct field field;
     struct bytes name;     // as the rule writes it
     bool all, negated;
+    unsigned digits;       // every test needs a number of so many digits in the body; 0: not so
     struct test *tests;
     size_t test_count;
     int line;
@@ -57,7 +58,7 @@ struct expr {
 struct matcher {
     struct values values, others;
     const struct item *implied; // of the rule at hand: known to match, since the index led to it
-    uint64_t regex_limited; // a regular expression gave up at its limit: taken as no match
+    uint64_t limited;      // a regular expression or a search gave up at its limit: taken as no match
 };
 void matcher_fini(struct matcher *m);
 
