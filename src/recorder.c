@@ -52,6 +52,7 @@ struct recorder {
     int64_t beat_ns;         // of the last heartbeat, on the clock of the tape
     int64_t tick_steady_ns, report_steady_ns;
     int64_t tick_packet_ns;  // files: packet time of the last tick
+    int64_t clock_packet_ns, packet_steady_ns; // followed files: the newest packet's time, and the steady clock's when it came
     struct capture_stats told; // kernel drops already told as gaps
     int64_t told_ns;
 
@@ -251,10 +252,13 @@ static void gather(struct recorder *r, struct recorder_stats *stats)
     stats->lag_ns = stored ? clock_steady_ns() - stored : 0;
 }
 
-// The clock that drives rotation, heartbeats and idle connections: the wall's for devices, the packets' for files.
+// The clock that drives rotation, heartbeats and idle connections: the wall's for devices, the packets' for files; in a followed
+// one it goes on from the newest packet while none comes, whenever that was.
 static int64_t tape_now(const struct recorder *r)
 {
-    return r->settings.tape.live ? clock_now_ns() : r->packet_ns;
+    if (capture_has_device(r->capture))
+        return clock_now_ns();
+    return r->settings.tape.live && r->packet_ns != WHEN_UNKNOWN ? r->packet_ns + clock_steady_ns() - r->packet_steady_ns : r->packet_ns;
 }
 
 static void send_beat(struct recorder *r, enum note_tag tag, int64_t now_ns)
@@ -344,6 +348,10 @@ static void look_at_clock(struct recorder *r, void (*report)(void *, const struc
     if (steady_ns - r->tick_steady_ns < TICK_MS * WHEN_NS_PER_MS)
         return;
     r->tick_steady_ns = steady_ns;
+    if (r->packet_ns != r->clock_packet_ns) {
+        r->clock_packet_ns = r->packet_ns;
+        r->packet_steady_ns = steady_ns;
+    }
     tick(r);
     if (report && steady_ns - r->report_steady_ns >= REPORT_MS * WHEN_NS_PER_MS) {
         r->report_steady_ns = steady_ns;
@@ -376,8 +384,9 @@ static bool record(struct recorder *r, void (*report)(void *, const struct recor
                 r->packet_ns = packet.time_ns;
             // A file is read faster than its time passed: rotation, heartbeats and idle connections go by the packets' time.
             // The first tick's heartbeat tells from when on a file was listened to.
-            if (!r->settings.tape.live && (r->beat_ns == WHEN_UNKNOWN || r->packet_ns - r->tick_packet_ns >= WHEN_NS_PER_S)) {
-                r->tick_packet_ns = r->packet_ns;
+            if (!capture_has_device(r->capture) && (r->beat_ns == WHEN_UNKNOWN || r->packet_ns - r->tick_packet_ns >= WHEN_NS_PER_S)) {
+                r->tick_packet_ns = r->clock_packet_ns = r->packet_ns;
+                r->packet_steady_ns = clock_steady_ns();
                 tick(r);
             }
             wire_feed(r->wire, &packet);

@@ -32,7 +32,7 @@ static const struct option options[] = {
     {'i', "interface", OPTION_LIST, AT(devices), "DEV", "Record from this device; 'any' for all of them. May be repeated.", NULL, true},
     {'r', "read", OPTION_LIST, AT(files), "FILE", "Record from this capture file (pcap or pcapng), '-' for standard input. May be repeated; several files are merged by time.", NULL, false},
     {'F', "follow", OPTION_FLAG, AT(follow), NULL, "Wait for more at the end of a file: it is still being written.", NULL, false},
-    {0, "port", OPTION_LIST, AT(ports), "N[,N...]|any", "Ports to watch; default 9200 for a device, any for a file. With any, every TCP connection counts in which a verb and a path begin a message.", NULL, true},
+    {0, "port", OPTION_LIST, AT(ports), "N[,N...]|any", "Ports to watch; default 9200 for a device (any where a filter names ports), any for a file. With any, every TCP connection counts in which a verb and a path begin a message.", NULL, true},
     {0, "ring", OPTION_SIZE, AT(ring), "SIZE", "Memory for packets that wait in the kernel, at least 64M (the default).", NULL, true},
     {0, "snaplen", OPTION_COUNT, AT(snaplen), "BYTES", "Bytes kept of each packet of a device; default 262144, which cuts nothing.", NULL, true},
     {0, "Tape", OPTION_GROUP, 0, NULL, NULL, NULL, false},
@@ -225,8 +225,9 @@ struct made {
 
 static bool parse_ports(struct made *m, const struct record_settings *s, bool live, struct fault *fault)
 {
-    bool any = !s->ports.count && !live;
-    if (!s->ports.count && live)
+    bool chosen = m->filter.size && strstr(buf_text(&m->filter), "port"); // the filter says which
+    bool any = !s->ports.count && (!live || chosen);
+    if (!s->ports.count && !any)
         m->ports[m->port_count++] = 9200;
     for (size_t i = 0; i < s->ports.count; i++) {
         if (!*s->ports.at[i])
@@ -299,10 +300,10 @@ static bool make_settings(struct made *m, const struct record_settings *s, int o
         if (!parse_version(s->versions.at[i], &m->versions[i], fault))
             return false;
     bool live = s->devices.count > 0;
-    if (!parse_ports(m, s, live, fault))
-        return false;
     for (int i = 0; i < operand_count; i++)
         buf_format(&m->filter, "%s%s", i ? " " : "", operands[i]);
+    if (!parse_ports(m, s, live, fault))
+        return false;
     snprintf(m->dir, sizeof m->dir, "%s", s->tape ? s->tape : tape_options_dir());
     m->settings = (struct recorder_settings){
         .capture = {.sources = m->sources, .source_count = count, .filter = operand_count ? buf_text(&m->filter) : NULL, .ports = m->ports,
