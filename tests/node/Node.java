@@ -27,9 +27,6 @@ public class Node {
             put(s, "network.host", "127.0.0.1");
             put(s, "path.repo", repo);
             put(s, "cluster.routing.allocation.disk.threshold_enabled", "false");
-            for (String extra : System.getProperty("node.settings", "").split(";"))
-                if (extra.contains("="))
-                    put(s, extra.substring(0, extra.indexOf('=')), extra.substring(extra.indexOf('=') + 1));
             if (opensearch && major == 2 || !opensearch && major == 7) {
                 List<String> seeds = new ArrayList<>();
                 for (int i = 0; i < nodes && nodes > 1; i++)
@@ -37,6 +34,9 @@ public class Node {
                 putList(s, "discovery.seed_hosts", seeds);
                 putList(s, opensearch ? "cluster.initial_cluster_manager_nodes" : "cluster.initial_master_nodes", List.of("Node 1"));
             }
+            for (String extra : System.getProperty("node.settings", "").split(";"))
+                if (extra.contains("="))
+                    put(s, extra.substring(0, extra.indexOf('=')), extra.substring(extra.indexOf('=') + 1));
             return null;
         });
         runnerClass.getMethod("onBuild", builderClass).invoke(runner, builder);

@@ -1,5 +1,5 @@
 // The importing service of the accident, on the official Java client: new documents, overwritten ones, deletes; ends when its input does.
-// java -cp ... Service.java PORT TYPED JOURNAL RATE SEED INDEX; prints a line to JOURNAL for each write that was taken.
+// java -cp ... Service.java PORT[,PORT] TYPED JOURNAL RATE SEED INDEX; prints a line to JOURNAL for each write that was taken.
 import java.io.FileWriter;
 import java.io.IOException;
 import java.io.PrintWriter;
@@ -33,8 +33,12 @@ public class Service {
 
     Service(String[] args) throws Exception {
         String auth = "Basic " + Base64.getEncoder().encodeToString("import:secret".getBytes(StandardCharsets.UTF_8));
-        client = RestClient.builder(HttpHost.create("http://127.0.0.1:" + args[0]))
-                     .setDefaultHeaders(new Header[] {new BasicHeader("Authorization", auth)}).build();
+        String[] ports = args[0].split(",");
+        HttpHost[] hosts = new HttpHost[ports.length];
+        for (int i = 0; i < ports.length; i++)
+            hosts[i] = HttpHost.create("http://127.0.0.1:" + ports[i]);
+        client = RestClient.builder(hosts).setDefaultHeaders(new Header[] {new BasicHeader("Authorization", auth)})
+                     .setRequestConfigCallback(c -> c.setConnectTimeout(120000).setSocketTimeout(120000)).build();
         typed = args[1].equals("typed");
         journal = new PrintWriter(new FileWriter(args[2], StandardCharsets.UTF_8, true), true);
         random = new Random(Long.parseLong(args[4]));

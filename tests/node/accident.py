@@ -59,8 +59,9 @@ class Cluster:
 class Services:
     """The three processes and their journals. They end when their input does, so none outlives the program that started it."""
 
-    def __init__(self, kind, port, folder, java, shared, seed=1, rate=1.0):
-        self.kind, self.port, self.folder, self.java, self.shared, self.seed, self.rate = kind, port, folder, java, shared, seed, rate
+    def __init__(self, kind, ports, folder, java, shared, seed=1, rate=1.0):
+        self.kind, self.folder, self.java, self.shared, self.seed, self.rate = kind, folder, java, shared, seed, rate
+        self.ports = ",".join(map(str, ports))  # of the nodes among which each client goes round
         self.running = {}
         self.python, self.jars, self.source = clients.python_path(kind), clients.java_path(kind), clients.java_source(kind, folder)
 
@@ -69,9 +70,9 @@ class Services:
 
     def command(self, role, rate):
         if role == "import":
-            return [self.java, "-Xmx128m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-cp", self.jars, self.source, str(self.port), "typed" if self.kind in ("es5", "es6") else "plain",
+            return [self.java, "-Xmx128m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-cp", self.jars, self.source, self.ports, "typed" if self.kind in ("es5", "es6") else "plain",
                     self.journal(role), str(rate), str(self.seed), INDEX]
-        return [sys.executable, os.path.join(HERE, "services.py"), role, self.kind, str(self.port), self.journal(role), str(rate), str(self.seed), INDEX, str(self.shared)]
+        return [sys.executable, os.path.join(HERE, "services.py"), role, self.kind, self.ports, self.journal(role), str(rate), str(self.seed), INDEX, str(self.shared)]
 
     def spawn(self, role, rate):
         with open(os.path.join(self.folder, role + ".txt"), "a") as words:
@@ -148,7 +149,7 @@ class Recorder:
     def __init__(self, estape, folder, port, more=(), name="tape", where=None):
         self.tape, self.words = os.path.join(folder, name), os.path.join(folder, name + ".txt")
         user = os.environ.get("SUDO_USER") or "root"
-        self.command = [estape, "record", "-i", "lo", "--port", str(port), "--tape", self.tape, "-q", *(["-u", user] if os.geteuid() == 0 else []), *more, *([where] if where else [])]
+        self.command = [estape, "record", "-i", "lo", "--port", str(port), "--tape", self.tape, *(["-u", user] if os.geteuid() == 0 else []), *more, *([where] if where else [])]
         self.sudo = [] if os.geteuid() == 0 else ["sudo"]
         self.process = None
 
@@ -194,26 +195,56 @@ class Accident:
         self.kind, self.estape, self.documents, self.rate, self.seed = kind, os.path.abspath(estape), documents, rate, seed
         self.typed, self.scripts = kind in ("es5", "es6"), kind != "es8"
         self.folder = folder or tempfile.mkdtemp(prefix=f"estape-live-{kind}-")
-        self.node = self.services = self.recorder = None
+        self.nodes, self.recorders, self.services = [], [], None
         self.port, self.heap, self.settings = port or clients.free_port(), heap, settings
+        self.replicas = 0
 
     def start_node(self):
         self.node = node.Node(self.kind, port=self.port, heap=self.heap, settings=self.settings)
+        self.nodes.append(self.node)
         self.node.start()
+        self.reach()
+
+    def start_pair(self):
+        """A cluster of two nodes, each a process of its own; the second one's port is the next."""
+        seeds = ",".join(f"127.0.0.1:{self.port + 100 + i}" for i in (0, 1))
+        first = "cluster.initial_cluster_manager_nodes" if self.kind.startswith("os") else "cluster.initial_master_nodes"
+        for i in (0, 1):
+            settings = dict(self.settings or {}, **{"node.name": f"n{i + 1}", "discovery.seed_hosts": seeds, first: "n1"})
+            self.nodes.append(node.Node(self.kind, port=self.port + i, heap=self.heap, settings=settings, repo=os.path.join(self.folder, "repo")))
+            self.nodes[-1].start()
+        self.node, self.replicas = self.nodes[0], 1
+        self.reach()
+        self.backup.call("GET", "/_cluster/health?wait_for_nodes=2&timeout=60s")
+
+    def reach(self):
         self.port, self.url = self.node.port, self.node.url
         self.backup, self.setup = Cluster(self.port, "backup"), Cluster(self.port, "setup")
 
-    def start_recorder(self, *more):
-        self.recorder = Recorder(self.estape, self.folder, self.port, more)
+    def start_recorder(self, *more, port=None, name="tape"):
+        self.recorder = Recorder(self.estape, self.folder, port or self.port, more, name)
+        self.recorders.append(self.recorder)
         self.recorder.start()
         self.tape = self.recorder.tape
 
     def fill(self):
         mapping = {"properties": {"name": {"type": "keyword"}, "sku": {"type": "keyword"}, "stock": {"type": "integer"}, "price": {"type": "double"}}}
-        self.setup.call("PUT", f"/{INDEX}", {"settings": {"number_of_shards": 2, "number_of_replicas": 0}, "mappings": {"item": mapping} if self.typed else mapping})
-        self.services = Services(self.kind, self.port, self.folder, self.node.java, self.documents, self.seed, self.rate)
+        self.setup.call("PUT", f"/{INDEX}", {"settings": {"number_of_shards": 2, "number_of_replicas": self.replicas}, "mappings": {"item": mapping} if self.typed else mapping})
+        self.services = Services(self.kind, [n.port for n in self.nodes], self.folder, self.node.java, self.documents, self.seed, self.rate)
         self.services.fill()
+        self.first_life = self.life()
         self.services.start()
+
+    def life(self):
+        """The index's uuid; None while there is none."""
+        a = self.setup.call("GET", f"/{INDEX}/_settings", refused=True)
+        return a[INDEX]["settings"]["index"]["uuid"] if isinstance(a, dict) and INDEX in a else None
+
+    def await_rebirth(self, seconds=60):
+        """Until the services' writes have made an index of that name anew."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline and self.life() in (None, self.first_life):
+            self.let_write(0.2)
 
     def snapshot(self):
         self.backup.call("PUT", "/_snapshot/backup", {"type": "fs", "settings": {"location": self.node.repo}})
@@ -225,12 +256,13 @@ class Accident:
             self.services.check()
             time.sleep(min(0.2, max(0, deadline - time.monotonic())))
 
-    def delete_and_cancel(self):
+    def delete_and_cancel(self, port=None):
         """The wrong request: sent whole, then the client hangs up at once, as after Cancel. Returns the moment it was sent."""
+        port = port or self.port
         auth = base64.b64encode(b"alice:secret").decode()
-        with socket.create_connection(("127.0.0.1", self.port)) as s:
+        with socket.create_connection(("127.0.0.1", port)) as s:
             sent = time.time()
-            s.sendall(POSTMAN.format(index=INDEX, auth=auth, port=self.port).encode())
+            s.sendall(POSTMAN.format(index=INDEX, auth=auth, port=port).encode())
         return sent
 
     def count(self, index=INDEX):
@@ -239,15 +271,16 @@ class Accident:
         a = self.setup.call("GET", f"/{index}/_count", refused=True)
         return a.get("count") if isinstance(a, dict) else None
 
-    def ask(self, *words):
-        r = subprocess.run([self.estape, *words, "--tape", self.tape], capture_output=True, text=True)
+    def ask(self, *words, tapes=None):
+        """A command over the tape, or over the ones that are named: exit status, output, errors."""
+        r = subprocess.run([self.estape, *words, *(x for t in tapes or [self.tape] for x in ("--tape", t))], capture_output=True, text=True)
         return r.returncode, r.stdout, r.stderr
 
-    def find_delete(self, seconds=5):
+    def find_delete(self, seconds=5, tapes=None):
         """The number of the exchange that deleted the index, as `estape log` tells it."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
-            rows = [json.loads(x) for x in self.ask("log", "--json", "--api", "indices.delete", "--index", INDEX)[1].splitlines()]
+            rows = [json.loads(x) for x in self.ask("log", "--json", "--api", "indices.delete", "--index", INDEX, tapes=tapes)[1].splitlines()]
             if rows:
                 return str(rows[0]["id"])
             time.sleep(0.2)
@@ -280,9 +313,11 @@ class Accident:
         return [line for line in self.services.lines() if line["id"] == ident]
 
     def close(self, keep=False):
-        for what in (lambda: self.services and self.services.stop(), lambda: self.recorder and self.recorder.stop(), lambda: self.node and (self.node.stop(kill=True), self.node.remove())):
+        ends = [self.services.stop] if self.services else []
+        ends += [r.stop for r in self.recorders] + [lambda n=n: n.stop(kill=True) for n in self.nodes] + [n.remove for n in self.nodes]
+        for end in ends:
             try:
-                what()
+                end()
             except Exception as e:  # noqa: BLE001: the rest has to go as well
                 print(f"while ending: {e}", file=sys.stderr)
         if not keep:

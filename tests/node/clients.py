@@ -7,7 +7,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 PYTHON = {"es5": "elasticsearch==5.5.3", "es6": "elasticsearch==6.8.2", "es7": "elasticsearch==7.10.1", "es8": "elasticsearch==8.19.3", "os2": "opensearch-py==2.8.0", "os3": "opensearch-py==2.8.0"}
 # The low-level client of version 6 speaks to 5 as well, and has the interface of all later ones.
 JAVA = {"es5": "org.elasticsearch.client:elasticsearch-rest-client:6.8.9", "es6": "org.elasticsearch.client:elasticsearch-rest-client:6.8.9",
-        "es7": "org.elasticsearch.client:elasticsearch-rest-client:7.10.2", "es8": "org.elasticsearch.client:elasticsearch-rest-client:8.19.3",
+        "es7": "org.elasticsearch.client:elasticsearch-rest-client:7.10.2", "es8": "org.elasticsearch.client:elasticsearch-rest-client:8.19.21",
         "os2": "org.opensearch.client:opensearch-rest-client:2.19.1", "os3": "org.opensearch.client:opensearch-rest-client:3.8.0"}
 
 
@@ -53,6 +53,7 @@ def java_source(kind, folder):
         text = text.replace("org.opensearch.client", "org.elasticsearch.client")
     if kind == "os3":
         text = text.replace("org.apache.http.util.EntityUtils", "org.apache.hc.core5.http.io.entity.EntityUtils").replace("org.apache.http.", "org.apache.hc.core5.http.")
+        text = text.replace("setConnectTimeout(120000).setSocketTimeout(120000)", "setResponseTimeout(120000, java.util.concurrent.TimeUnit.MILLISECONDS)")
     path = os.path.join(folder, "Service.java")
     with open(path, "w") as f:
         f.write(text)

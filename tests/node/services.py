@@ -1,4 +1,4 @@
-"""The Python services of the accident, on the official clients: services.py ROLE KIND PORT JOURNAL RATE SEED INDEX, ROLE prices, stock or seed.
+"""The Python services of the accident, on the official clients: services.py ROLE KIND PORT[,PORT] JOURNAL RATE SEED INDEX, ROLE prices, stock or seed.
 
 Each writes about RATE documents a second until its input ends, and a line to JOURNAL for each write that it counts as done.
 prices: one update at a time, some by script. stock: compressed bulks of partial updates, some of them upserts. seed: RATE documents, then ends.
@@ -6,7 +6,7 @@ No two services write the same field of a document, so what the index must hold 
 """
 import json, random, sys, threading, time
 
-ROLE, KIND, PORT, JOURNAL, RATE, SEED, INDEX = sys.argv[1:8]
+ROLE, KIND, PORTS, JOURNAL, RATE, SEED, INDEX = sys.argv[1:8]
 RATE = float(RATE)
 TYPED = {"_type": "item"} if KIND in ("es5", "es6") else {}
 if KIND.startswith("os"):
@@ -25,8 +25,8 @@ journal = open(JOURNAL, "a", buffering=1)
 
 def client(name):
     more = {"http_compress": True} if ROLE == "stock" and KIND != "es5" else {}
-    auth = "basic_auth" if KIND == "es8" else "http_auth"
-    return Client([f"http://127.0.0.1:{PORT}"], **{auth: (name, "secret")}, **more)
+    auth, patience = ("basic_auth", "request_timeout") if KIND == "es8" else ("http_auth", "timeout")
+    return Client([f"http://127.0.0.1:{port}" for port in PORTS.split(",")], **{auth: (name, "secret"), patience: 120}, **more)
 
 
 def note(op, ident, status, **more):
