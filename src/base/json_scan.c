@@ -7,6 +7,7 @@
 #include "json.h"
 #include "../../include/bounds.h"
 #include "json_text.h"
+#include "utf8.h"
 #include "mem.h"
 
 #ifdef __SSE2__
@@ -186,7 +187,7 @@ static void keep(struct json_scan *s, const uint8_t *at, size_t size)
 static void keep_code(struct json_scan *s, uint32_t code)
 {
     uint8_t u[4];
-    keep(s, u, json_put_code(u, code));
+    keep(s, u, utf8_put(u, code));
 }
 
 static void drop_lone_surrogate(struct json_scan *s)

@@ -1,4 +1,4 @@
-// What the JSON scanner and the JSON tree share: digits, escapes, code points.
+// What the JSON scanner and the JSON tree share: digits and escapes.
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
@@ -9,6 +9,5 @@ static inline bool json_is_digit(uint8_t c)
     return c >= '0' && c <= '9';
 }
 
-size_t json_put_code(uint8_t *to, uint32_t code); // UTF-8; to has room for 4. Returns the length
 // What stands for the letter behind a backslash ('n' -> line feed); 'u' and what is no escape give -1.
 int json_plain_escape(uint8_t letter);

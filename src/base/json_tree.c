@@ -2,6 +2,7 @@
 #include "../../include/bounds.h"
 #include "json.h"
 #include "json_text.h"
+#include "utf8.h"
 #include "map.h"
 
 #include <stdlib.h>
@@ -83,7 +84,7 @@ static bool unescape(const uint8_t **at, const uint8_t *end, uint8_t *to, size_t
     } else if (code >= 0xd800 && code < 0xe000) {
         code = 0xfffd;
     }
-    *size = json_put_code(to, code);
+    *size = utf8_put(to, code);
     return true;
 }
 

@@ -1,20 +1,6 @@
 // Writing JSON: compact and indented; what is written is always valid UTF-8.
 #include "json.h"
-
-// Length of the valid UTF-8 sequence at `at`, or 0.
-static size_t utf8_length(const uint8_t *at, size_t left)
-{
-    uint8_t c = at[0];
-    size_t need = c < 0x80 ? 1 : c >= 0xc2 && c < 0xe0 ? 2 : c >= 0xe0 && c < 0xf0 ? 3 : c >= 0xf0 && c < 0xf5 ? 4 : 0;
-    if (!need || need > left)
-        return 0;
-    for (size_t i = 1; i < need; i++)
-        if ((at[i] & 0xc0) != 0x80)
-            return 0;
-    if ((c == 0xe0 && at[1] < 0xa0) || (c == 0xed && at[1] > 0x9f) || (c == 0xf0 && at[1] < 0x90) || (c == 0xf4 && at[1] > 0x8f))
-        return 0;
-    return need;
-}
+#include "utf8.h"
 
 static void write_special(struct buf *out, uint8_t c)
 {
@@ -38,7 +24,7 @@ void json_write_text(struct buf *out, struct bytes text)
             i++;
             continue;
         }
-        size_t length = c >= 0x80 ? utf8_length(text.at + i, text.size - i) : 0;
+        size_t length = c >= 0x80 ? utf8_length(text.at + i, text.size - i, NULL) : 0;
         if (length) {
             i += length;
             continue;

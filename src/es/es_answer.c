@@ -116,17 +116,18 @@ void es_answer_open(struct call *c, const struct response_head *head)
     b->collect_max = whole ? BOUND_REDACT_BYTES_MAX : learns ? ES_TREE_BYTES_MAX : ANSWER_HEAD_MAX;
 }
 
-static void note_hole(struct call *c, const struct body_piece *piece)
+static void lose_items(struct call *c)
 {
-    struct es_body *b = &c->response;
-    b->broken = true;
-    b->missing = true;
     if (c->answers) {
         answer_bulk_hole(c->answers);
         op_join_answer_hole(c->join);
     }
-    if (b->mode == REDACT_NONE)
-        es_body_hole(c, BODY_RESPONSE, piece);
+}
+
+static void note_hole(struct call *c, const struct body_piece *piece)
+{
+    lose_items(c);
+    es_body_note_hole(c, BODY_RESPONSE, piece);
 }
 
 static void feed_raw(struct call *c, const struct body_piece *piece)
@@ -135,10 +136,7 @@ static void feed_raw(struct call *c, const struct body_piece *piece)
     c->x.flags |= EXCHANGE_UNDECODED;
     c->answer_scannable = false;
     b->broken = true;
-    if (c->answers) {
-        answer_bulk_hole(c->answers);
-        op_join_answer_hole(c->join);
-    }
+    lose_items(c);
     if (b->mode == REDACT_NONE)
         es_body_emit_unread(c, BODY_RESPONSE, piece);
 }

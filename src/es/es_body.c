@@ -43,6 +43,14 @@ void es_body_hole(struct call *c, enum body_side side, const struct body_piece *
     c->es->sink.body(c->es->sink.ctx, c->x.id, side, piece);
 }
 
+void es_body_note_hole(struct call *c, enum body_side side, const struct body_piece *piece)
+{
+    struct es_body *b = side_of(c, side);
+    b->broken = b->missing = true;
+    if (b->mode == REDACT_NONE)
+        es_body_hole(c, side, piece);
+}
+
 void es_body_emit_unread(struct call *c, enum body_side side, const struct body_piece *piece)
 {
     struct es_body *b = side_of(c, side);

@@ -126,6 +126,8 @@ void es_body_emit(struct call *c, enum body_side side, struct bytes bytes);
 // The same for bytes that nothing could take apart, and for holes.
 void es_body_emit_unread(struct call *c, enum body_side side, const struct body_piece *piece);
 void es_body_hole(struct call *c, enum body_side side, const struct body_piece *piece);
+// A hole in a body as it comes: the body cannot be read as a whole any more.
+void es_body_note_hole(struct call *c, enum body_side side, const struct body_piece *piece);
 // Collects for later; false when it does not fit any more (then `over` is set).
 bool es_body_collect(struct call *c, struct es_body *b, struct bytes bytes);
 void es_body_release(struct call *c, struct es_body *b);

@@ -270,15 +270,11 @@ static bool is_msearch(const struct call *c)
 
 static void note_hole(struct call *c, const struct body_piece *piece)
 {
-    struct es_body *b = &c->request;
-    b->broken = true;
-    b->missing = true;
     if (c->bulk)
         bulk_hole(c->bulk, piece->hole_bytes);
     if (c->bulk && c->answers) // a streaming bulk: answers come while the request does
         op_join_positions_unsure(c->join);
-    if (b->mode == REDACT_NONE)
-        es_body_hole(c, BODY_REQUEST, piece);
+    es_body_note_hole(c, BODY_REQUEST, piece);
 }
 
 static void mark_whole(struct call *c, enum body_side side, struct es_body *b)

@@ -1,5 +1,6 @@
 // Reading JSON in place: the slower paths of the cursor.
 #include "opjson.h"
+#include "../base/utf8.h"
 
 // Where the string that begins at `from` (behind its quote) ends: its closing quote, or NULL when the text ends first.
 static const uint8_t *find_quote(const uint8_t *from, const uint8_t *end)
@@ -115,17 +116,6 @@ static bool read_hex4(const uint8_t *at, const uint8_t *end, uint32_t *value)
     return true;
 }
 
-static void add_utf8(struct buf *into, uint32_t c)
-{
-    uint8_t out[4];
-    size_t n = c < 0x80 ? 1 : c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
-    static const uint8_t lead[] = {0, 0, 0xc0, 0xe0, 0xf0};
-    for (size_t i = n; i-- > 1; c >>= 6)
-        out[i] = (uint8_t)(0x80 | (c & 0x3f));
-    out[0] = (uint8_t)(lead[n] | c);
-    buf_add(into, out, n);
-}
-
 // The escape whose letter stands at `p` (behind the backslash); returns what follows it.
 static const uint8_t *add_escape(struct buf *into, const uint8_t *p, const uint8_t *end)
 {
@@ -146,7 +136,8 @@ static const uint8_t *add_escape(struct buf *into, const uint8_t *p, const uint8
         c = pair ? 0x10000 + ((c - 0xd800) << 10) + (low - 0xdc00) : 0xfffd;
         p += pair ? 6 : 0;
     }
-    add_utf8(into, c);
+    uint8_t code[4];
+    buf_add(into, code, utf8_put(code, c));
     return p;
 }
 

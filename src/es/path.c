@@ -1,5 +1,6 @@
 // Percent-decoding and query parameters, as the node's RestUtils reads them.
 #include "path.h"
+#include "../base/utf8.h"
 
 #define PARAMS_MAX 256
 
@@ -17,28 +18,6 @@ void path_split(struct bytes target, struct bytes *path, struct bytes *query)
     const uint8_t *mark = target.size ? memchr(target.at, '?', target.size) : NULL;
     *path = bytes_of(target.at, mark ? (size_t)(mark - target.at) : target.size);
     *query = mark ? bytes_from(target, (size_t)(mark - target.at) + 1) : bytes_of(target.at + target.size, 0);
-}
-
-// Length of the valid UTF-8 sequence at `at`, or 0; *bad is then how many bytes stand for one U+FFFD.
-static size_t utf8_length(const uint8_t *at, size_t size, size_t *bad)
-{
-    uint8_t c = at[0];
-    size_t need = c < 0x80 ? 1 : c >= 0xc2 && c <= 0xdf ? 2 : c >= 0xe0 && c <= 0xef ? 3 : c >= 0xf0 && c <= 0xf4 ? 4 : 0;
-    *bad = 1;
-    if (need <= 1)
-        return need;
-    for (size_t i = 1; i < need; i++) {
-        uint8_t low = 0x80, high = 0xbf;
-        if (i == 1) {
-            low = c == 0xe0 ? 0xa0 : c == 0xf0 ? 0x90 : 0x80;
-            high = c == 0xed ? 0x9f : c == 0xf4 ? 0x8f : 0xbf;
-        }
-        if (i >= size || at[i] < low || at[i] > high) {
-            *bad = i;
-            return 0;
-        }
-    }
-    return need;
 }
 
 static size_t utf8_mend(const uint8_t *from, size_t size, uint8_t *to)
