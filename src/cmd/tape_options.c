@@ -23,8 +23,11 @@ bool tape_options_there(const char *dir, bool named, struct fault *fault)
 {
     const char *from_env = getenv("ESTAPE_TAPE");
     struct stat st;
-    if (stat(dir, &st) == 0)
-        return S_ISDIR(st.st_mode) || fault_user(fault, "%s is not a tape: a tape is a directory", dir);
+    bool there = stat(dir, &st) == 0;
+    if (there && !S_ISDIR(st.st_mode))
+        return fault_user(fault, "%s is not a tape: a tape is a directory", dir);
+    if (there && access(dir, R_OK | X_OK) == 0)
+        return true;
     if (errno != ENOENT)
         return fault_user(fault, "tape %s cannot be read: %s", dir, strerror(errno));
     if (named || (from_env && *from_env))

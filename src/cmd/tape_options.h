@@ -44,7 +44,7 @@ bool filter_options_apply(const struct filter_options *o, struct tape *t, struct
 
 // The directory when no --tape is given.
 const char *tape_options_dir(void);
-// For what opens a tape by other means than tape_options_open: there is a directory. `named`: with --tape.
+// For what opens a tape by other means than tape_options_open: there is a directory that can be read. `named`: with --tape.
 bool tape_options_there(const char *dir, bool named, struct fault *fault);
 // Opens the tapes of --tape, or the default one; warnings are printed. NULL: fault filled.
 struct tape *tape_options_open(const struct option_list *tapes, struct fault *fault);

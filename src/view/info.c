@@ -6,10 +6,11 @@
 #include "column.h"
 #include "emit.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { LABEL_COLUMNS = 26, LIST_MOST = 12, NUMBER_ROOM = 40 };
+enum { LABEL_COLUMNS = 26, VALUE_COLUMNS_LEAST = 20, LIST_MOST = 12, NUMBER_ROOM = 40 };
 
 // "1,234,567"
 static const char *grouped(uint64_t n, char *text, size_t room)
@@ -28,6 +29,43 @@ static const char *grouped(uint64_t n, char *text, size_t room)
 static void label(struct out *o, const char *name)
 {
     buf_format(&o->text, "  %-*s", LABEL_COLUMNS, name);
+}
+
+// The rest of a line behind its label; on a terminal it goes on below where it would not fit.
+static void value(struct out *o, struct bytes text)
+{
+    size_t room = o->columns > LABEL_COLUMNS + 2 + VALUE_COLUMNS_LEAST ? o->columns - LABEL_COLUMNS - 2 : SIZE_MAX, used = 0;
+    while (text.size) {
+        const uint8_t *blank = memchr(text.at, ' ', text.size);
+        struct bytes word = {text.at, blank ? (size_t)(blank - text.at) : text.size};
+        size_t columns = emit_columns(word);
+        if (used && used + 1 + columns > room) {
+            buf_add_byte(&o->text, '\n');
+            label(o, "");
+            used = 0;
+        } else if (used) {
+            buf_add_byte(&o->text, ' ');
+            used++;
+        }
+        emit_text(&o->text, word);
+        used += columns;
+        text = bytes_from(text, word.size);
+        if (text.size)
+            text = bytes_from(text, 1);
+    }
+    buf_add_byte(&o->text, '\n');
+}
+
+static void line(struct out *o, const char *name, const char *format, ...) __attribute__((format(printf, 3, 4)));
+static void line(struct out *o, const char *name, const char *format, ...)
+{
+    char text[400];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    label(o, name);
+    value(o, bytes_of_text(text));
 }
 
 static void heading(struct out *o, const char *text)
@@ -52,17 +90,16 @@ static uint64_t count_of(const struct info *info, const char *what, const char *
 static void print_listened(struct out *o, const struct info_tape *t)
 {
     char from[48], to[48], span[32];
-    label(o, "listened");
     if (t->beat_first_ns == WHEN_UNKNOWN)
-        buf_add_text(&o->text, "not known\n");
+        line(o, "listened", "not known");
     else
-        buf_format(&o->text, "%s to %s (%s)\n", clock_format_local(t->beat_first_ns, from, sizeof from), clock_format_local(t->beat_last_ns, to, sizeof to),
+        line(o, "listened", "%s to %s (%s)", clock_format_local(t->beat_first_ns, from, sizeof from), clock_format_local(t->beat_last_ns, to, sizeof to),
                    clock_format_span(t->beat_last_ns - t->beat_first_ns, span, sizeof span));
 }
 
 static void print_tape(struct out *o, const struct info_tape *t)
 {
-    char from[48], to[48], span[32], n[NUMBER_ROOM], log[32], body[32];
+    char from[48], to[48], span[32], n[NUMBER_ROOM], ops[NUMBER_ROOM], log[32], body[32], each[48] = "";
     struct buf name = {0};
     buf_format(&name, "tape %s%s%s", t->dir, strcmp(t->dir, t->name) ? " named " : "", strcmp(t->dir, t->name) ? t->name : "");
     out_paint(o, PAINT_BOLD);
@@ -72,25 +109,18 @@ static void print_tape(struct out *o, const struct info_tape *t)
     buf_add_byte(&o->text, '\n');
     buf_fini(&name);
     if (t->first_ns == WHEN_UNKNOWN) {
-        label(o, "time");
-        buf_format(&o->text, "no exchange%s\n", t->live ? " yet; a recorder is writing it" : "");
+        line(o, "time", "no exchange%s", t->live ? " yet; a recorder is writing it" : "");
         print_listened(o, t);
     } else {
-        label(o, "time");
-        buf_format(&o->text, "%s to %s (%s)%s\n", clock_format_local(t->first_ns, from, sizeof from), clock_format_local(t->last_ns, to, sizeof to),
+        line(o, "time", "%s to %s (%s)%s", clock_format_local(t->first_ns, from, sizeof from), clock_format_local(t->last_ns, to, sizeof to),
                    clock_format_span(t->last_ns - t->first_ns, span, sizeof span), t->live ? ", being recorded" : "");
     }
-    label(o, "exchanges");
-    buf_format(&o->text, "%s", grouped(t->exchanges, n, sizeof n));
-    buf_format(&o->text, ", with %s document writes\n", grouped(t->ops, n, sizeof n));
-    label(o, "alerts");
-    buf_format(&o->text, "%s\n", grouped(t->alerts, n, sizeof n));
-    label(o, "size");
-    buf_format(&o->text, "%s of log", clock_format_size(t->log_bytes, log, sizeof log));
+    line(o, "exchanges", "%s, with %s document writes", grouped(t->exchanges, n, sizeof n), grouped(t->ops, ops, sizeof ops));
+    line(o, "alerts", "%s", grouped(t->alerts, n, sizeof n));
     if (t->exchanges)
-        buf_format(&o->text, " (%llu bytes per exchange)", (unsigned long long)(t->log_bytes / t->exchanges));
-    buf_format(&o->text, ", %s of bodies, in %llu segment%s\n", clock_format_size(t->body_bytes, body, sizeof body), (unsigned long long)t->segments,
-               t->segments == 1 ? "" : "s");
+        snprintf(each, sizeof each, " (%llu bytes per exchange)", (unsigned long long)(t->log_bytes / t->exchanges));
+    line(o, "size", "%s of log%s, %s of bodies, in %llu segment%s", clock_format_size(t->log_bytes, log, sizeof log), each,
+         clock_format_size(t->body_bytes, body, sizeof body), (unsigned long long)t->segments, t->segments == 1 ? "" : "s");
 }
 
 // ---- what is not there ----------------------------------------------------------------------------------------------
@@ -112,15 +142,13 @@ static void miss(struct missing *m, const char *name, const char *format, ...)
     out_paint(m->out, PAINT_YELLOW);
     label(m->out, name);
     out_paint(m->out, PAINT_NONE);
-    emit_text(&m->out->text, bytes_of_text(text));
-    buf_add_byte(&m->out->text, '\n');
+    value(m->out, bytes_of_text(text));
 }
 
 static void more(struct missing *m, struct buf *text)
 {
     label(m->out, "");
-    emit_text(&m->out->text, buf_view(text));
-    buf_add_byte(&m->out->text, '\n');
+    value(m->out, buf_view(text));
     buf_clear(text);
 }
 
@@ -326,19 +354,14 @@ void info_print(struct out *o, const struct info *info)
     if (!m.lines)
         buf_add_text(&o->text, "  nothing that is known of\n");
     heading(o, "what was captured");
-    label(o, "packets");
-    buf_format(&o->text, "%s", grouped(info->counters.packets, n, sizeof n));
     char size[32];
-    buf_format(&o->text, ", %s\n", clock_format_size(info->counters.bytes, size, sizeof size));
     uint64_t conns = 0;
+    line(o, "packets", "%s, %s", grouped(info->counters.packets, n, sizeof n), clock_format_size(info->counters.bytes, size, sizeof size));
     for (size_t i = 0; i < info->flow_count; i++)
         conns += info->flows[i].conns;
-    label(o, "connections that ended");
-    buf_format(&o->text, "%s\n", grouped(conns, n, sizeof n));
-    label(o, "writes");
-    buf_format(&o->text, "%s\n", grouped(count_of(info, "write", "1"), n, sizeof n));
-    label(o, "destructive");
-    buf_format(&o->text, "%s\n", grouped(count_of(info, "danger", NULL), n, sizeof n));
+    line(o, "connections that ended", "%s", grouped(conns, n, sizeof n));
+    line(o, "writes", "%s", grouped(count_of(info, "write", "1"), n, sizeof n));
+    line(o, "destructive", "%s", grouped(count_of(info, "danger", NULL), n, sizeof n));
     print_counts(o, info, "destructive calls", "danger", "");
     print_counts(o, info, "outcomes", "outcome", "");
     print_counts(o, info, "APIs", "api", "(no published route fits)");

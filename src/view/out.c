@@ -2,6 +2,7 @@
 #include "out.h"
 
 #include "../base/diag.h"
+#include "emit.h"
 
 #include <errno.h>
 #include <langinfo.h>
@@ -39,8 +40,32 @@ bool out_color_parse(const char *text, enum out_color *color)
     return false;
 }
 
+// A terminal whose locale is not UTF-8 may take bytes of a sequence for controls: there every character beyond ASCII is
+// spelt out, as JSON does, so that --json stays exact.
+static void spell_out(struct buf *text)
+{
+    struct buf spelt = {0};
+    struct bytes rest = buf_view(text);
+    while (rest.size) {
+        struct emit_char c = emit_next(rest);
+        if (rest.at[0] < 0x80)
+            buf_add_byte(&spelt, rest.at[0]);
+        else if (c.code < 0)
+            buf_format(&spelt, "\\x%02x", rest.at[0]);
+        else if (c.code < 0x10000)
+            buf_format(&spelt, "\\u%04x", (unsigned)c.code);
+        else
+            buf_format(&spelt, "\\u%04x\\u%04x", 0xd7c0u + ((unsigned)c.code >> 10), 0xdc00u + ((unsigned)c.code & 0x3ff));
+        rest = bytes_from(rest, c.size);
+    }
+    buf_fini(text);
+    *text = spelt;
+}
+
 bool out_flush(struct out *o)
 {
+    if (o->terminal && !o->unicode)
+        spell_out(&o->text);
     if (o->text.failed && !o->error)
         o->error = ENOMEM;
     if (o->fd < 0)
