@@ -4,10 +4,13 @@
 // 2. Memory is rebuilt at the first exchange, from the tape: the last ten minutes whole; before that, as far back as the
 //    longest correlation looks, the destructive calls alone. At most REBUILD_ROWS_MAX rows.
 // 3. The recorder's own troubles are told when they begin, not again while they last.
+// 4. An attempt that the recorder before this one told and could not follow up gets its second word from this one.
 #include "alarm.h"
 
 #include "base/clock.h"
 #include "base/diag.h"
+#include "base/json.h"
+#include "base/map.h"
 #include "base/mem.h"
 #include "tape/outbox.h"
 #include "tape/read.h"
@@ -16,7 +19,7 @@
 #include <dirent.h>
 #include <stdio.h>
 
-enum { REBUILD_ROWS_MAX = 500000, BODY_BYTES = 65536 };
+enum { REBUILD_ROWS_MAX = 500000, BODY_BYTES = 65536, OPEN_ATTEMPTS_MAX = 4096 };
 #define REBUILD_WHOLE_NS (600 * WHEN_NS_PER_S)
 #define SAVE_NS (60 * WHEN_NS_PER_S)  // between two times that what is usual is stored
 #define LAG_NS (5 * WHEN_NS_PER_S)
@@ -27,6 +30,7 @@ struct alarm {
     struct alarm_settings settings;
     struct tape_writer *tape;
     struct alerter *alerter;
+    struct map *open_attempts;    // alert id -> its JSON; NULL: told
     struct fault *fault;          // of the call under way
     bool ok, rebuilt;
     bool raised;                  // by the call under way: to be committed and told
@@ -54,14 +58,42 @@ static void on_alert(void *ctx, const struct alert *alert)
     a->raised = true;
 }
 
-static bool note_start_or_stop(void *ctx, const struct outbox_item *item)
+// ---- what the recorder before this one left ---------------------------------------------------------------------------
+
+static bool holds(struct bytes text, const char *word)
+{
+    return text.size && memmem(text.at, text.size, word, strlen(word));
+}
+
+// An attempt told without its outcome so far: kept by the alert's id until the second word is met.
+static bool note_attempt(struct alarm *a, const struct outbox_item *item)
+{
+    union map_value *v = map_find(a->open_attempts, item->id);
+    if (item->outcome) {
+        if (v)
+            mem_free(v->ptr);
+        map_drop(a->open_attempts, item->id);
+        return true;
+    }
+    if (v || map_count(a->open_attempts) >= OPEN_ATTEMPTS_MAX || !holds(item->json, "\"kind\":\"attempt\""))
+        return true;
+    char *copy = mem_text_copy(item->json.at, item->json.size);
+    v = copy ? map_put(a->open_attempts, item->id, NULL) : NULL;
+    if (v)
+        v->ptr = copy;
+    else
+        mem_free(copy);
+    return true;
+}
+
+static bool note_alert(void *ctx, const struct outbox_item *item)
 {
     struct alarm *a = ctx;
     if (bytes_equal_text(item->rule, "recorder.start"))
-        a->crashed = true;
+        a->crashed = a->settings.live;
     else if (bytes_equal_text(item->rule, "recorder.stop"))
         a->crashed = false;
-    return true;
+    return note_attempt(a, item);
 }
 
 // A start without a stop behind it is a recorder that was killed, or a machine that lost power.
@@ -69,10 +101,69 @@ static void look_for_crash(struct alarm *a)
 {
     struct fault ignored = {0};
     struct outbox_place place = {0};
-    struct outbox *o = a->settings.live ? outbox_open(a->settings.tape_dir, false, &ignored) : NULL;
+    struct outbox *o = outbox_open(a->settings.tape_dir, false, &ignored);
     if (o)
-        outbox_each(o, &place, note_start_or_stop, a);
+        outbox_each(o, &place, note_alert, a);
     outbox_close(o);
+}
+
+// Replaces `from` once. The alert's JSON is ours, and a quote inside a text of it is escaped: `from` is met nowhere else.
+static void replace(struct buf *text, const char *from, const char *to)
+{
+    const uint8_t *found = memmem(text->at, text->size, from, strlen(from));
+    if (!found)
+        return;
+    struct buf whole = {0};
+    buf_add(&whole, text->at, (size_t)(found - text->at));
+    buf_add_text(&whole, to);
+    buf_add_bytes(&whole, bytes_from(buf_view(text), (size_t)(found - text->at) + strlen(from)));
+    buf_fini(text);
+    *text = whole;
+}
+
+static struct bytes text_of(const struct json *j, const char *key)
+{
+    const struct json *m = json_member(j, key);
+    return m && m->kind == JSON_KIND_STRING ? m->text : (struct bytes){0};
+}
+
+static bool tell_unknown(struct alarm *a, struct bytes id, const char *first, int64_t now_ns)
+{
+    struct arena arena;
+    struct buf json = {0};
+    arena_init(&arena, 0);
+    buf_add_text(&json, first);
+    replace(&json, "\"kind\":\"attempt\"", "\"kind\":\"outcome\"");
+    replace(&json, "\"outcome\":null", "\"outcome\":\"unknown\"");
+    replace(&json, "\"reason\":null", "\"reason\":\"recorder_ended\"");
+    replace(&json, "Attempted: the answer is not known yet.", "The recorder ended before the answer was seen, so whether it was done is unknown.");
+    const struct json *j = json.failed ? NULL : json_parse(&arena, buf_view(&json), NULL);
+    bool ok = true;
+    if (j && j->kind == JSON_KIND_OBJECT) {
+        struct tape_alert row = {.exchange = (uint64_t)json_int(json_member(j, "exchange"), 0), .time_ns = now_ns, .id = id, .rule = text_of(j, "rule"),
+                                 .title = text_of(j, "title"), .level = text_of(j, "level"), .json = buf_view(&json), .outcome = true};
+        ok = tape_write_alert(a->tape, &row, a->fault);
+        a->raised = true;
+    }
+    buf_fini(&json);
+    arena_fini(&arena);
+    return ok;
+}
+
+// Calls whose attempt was told and whose answer nobody saw: the recorder ended in between. Their second word says so.
+static void tell_open_attempts(struct alarm *a, int64_t now_ns)
+{
+    size_t at = 0;
+    struct bytes id;
+    union map_value *v;
+    while (a->open_attempts && map_next(a->open_attempts, &at, &id, &v)) {
+        if (!tell_unknown(a, id, v->ptr, now_ns))
+            a->ok = false;
+        mem_free(v->ptr);
+    }
+    if (a->open_attempts)
+        map_close(a->open_attempts);
+    a->open_attempts = NULL;
 }
 
 // Is there anything to remember? Opening an empty tape for reading costs more than many a short capture's rules.
@@ -101,9 +192,10 @@ struct alarm *alarm_open(const struct alarm_settings *settings, struct tape_writ
             a->settings.silence_ns = 300 * WHEN_NS_PER_S;
         a->rebuilt = !has_segments(settings->tape_dir);
         a->alerter = alert_open(&alert, settings->rules, on_alert, a);
+        a->open_attempts = map_open();
     }
     buf_fini(&hint);
-    if (a && a->alerter) {
+    if (a && a->alerter && a->open_attempts) {
         look_for_crash(a);
         return a;
     }
@@ -118,6 +210,13 @@ void alarm_close(struct alarm *a)
         return;
     if (a->alerter)
         alert_close(a->alerter);
+    size_t at = 0;
+    struct bytes id;
+    union map_value *v;
+    while (a->open_attempts && map_next(a->open_attempts, &at, &id, &v))
+        mem_free(v->ptr);
+    if (a->open_attempts)
+        map_close(a->open_attempts);
     mem_free(a);
 }
 
@@ -203,6 +302,8 @@ static void begin(struct alarm *a, int64_t time_ns, struct fault *fault)
     a->ok = true;
     if (!a->rebuilt && time_ns != WHEN_UNKNOWN)
         rebuild(a, time_ns);
+    if (time_ns != WHEN_UNKNOWN)
+        tell_open_attempts(a, time_ns);
     if (time_ns > a->last_ns)
         a->last_ns = time_ns;
 }
@@ -306,6 +407,7 @@ bool alarm_tick(struct alarm *a, const struct alarm_moment *now, struct fault *f
         watch_clock(a, now);
         watch_lag(a, now);
     }
+    tell_open_attempts(a, now->time_ns);
     if (now->trouble && !a->troubled)
         alert_own(a->alerter, now->time_ns, "disk", now->trouble);
     a->troubled = now->trouble != NULL;

@@ -13,12 +13,15 @@
 #include "../base/clock.h"
 #include "baseline.h"
 #include "correlate.h"
+#include "own.h"
+#include "owed.h"
+#include "repeats.h"
 #include "text.h"
 
 #include <stdio.h>
 
-enum { PENDING_MAX = 65536, OPS_PENDING_MAX = 65536, KINDS_MAX = 65536 };
-#define GROUPING_NS (300 * WHEN_NS_PER_S)
+enum { PENDING_MAX = 65536, OPS_PENDING_MAX = 65536 };
+#define OVERFLOW_QUIET_NS (300 * WHEN_NS_PER_S)
 #define MEMORY_BEFORE_NS (600 * WHEN_NS_PER_S) // what "takes writes" looks back
 
 // What was matched at an exchange's attempt.
@@ -28,14 +31,6 @@ struct pending {
         struct rule *rule;
         bool told, fed;
     } rules[];
-};
-
-// A kind of alert that was told; its repeats are counted.
-struct kind {
-    struct rule *rule;
-    int64_t first_ns, last_ns;
-    uint64_t repeats, last_exchange;
-    char *who;
 };
 
 struct alerter {
@@ -51,7 +46,9 @@ struct alerter {
     struct rule_list candidates;
     uint32_t *marks, mark;
     struct pending *found;         // of the attempt at hand: room for every rule
-    struct nummap *pending, *attempted, *ops, *kinds; // attempted: exchanges whose request was judged
+    struct nummap *pending, *attempted, *ops; // attempted: exchanges whose request was judged
+    struct repeats *repeats;
+    struct owed *owed;
     struct op_counts *ops_now;     // of ops_exchange
     uint64_t ops_exchange;
     struct buf text, json;
@@ -63,6 +60,7 @@ struct alerter {
 };
 
 static void on_fired(void *ctx, const struct fired *f);
+static void tell_summary(void *ctx, const struct repeat *r);
 
 struct alerter *alert_open(const struct alert_settings *settings, struct rules *rules, alert_fn *fn, void *ctx)
 {
@@ -87,23 +85,22 @@ struct alerter *alert_open(const struct alert_settings *settings, struct rules *
     a->pending = nummap_open();
     a->attempted = nummap_open();
     a->ops = nummap_open();
-    a->kinds = nummap_open();
-    if (a->tape_hint && a->baseline && a->correlator && a->candidates.at && a->marks && a->per_rule && a->found && a->pending && a->attempted && a->ops && a->kinds)
+    a->repeats = repeats_open(tell_summary, a);
+    a->owed = owed_open();
+    if (a->tape_hint && a->baseline && a->correlator && a->candidates.at && a->marks && a->per_rule && a->found && a->pending && a->attempted && a->ops &&
+        a->repeats && a->owed)
         return a;
     alert_close(a);
     return NULL;
 }
 
-static void close_map(struct nummap *m, bool kinds)
+static void close_map(struct nummap *m)
 {
     size_t at = 0;
     uint64_t key;
     union map_value *v;
-    while (m && nummap_next(m, &at, &key, &v)) {
-        if (kinds && v->ptr)
-            mem_free(((struct kind *)v->ptr)->who);
+    while (m && nummap_next(m, &at, &key, &v))
         mem_free(v->ptr);
-    }
     if (m)
         nummap_close(m);
 }
@@ -112,11 +109,12 @@ void alert_close(struct alerter *a)
 {
     if (!a)
         return;
-    close_map(a->pending, false);
+    close_map(a->pending);
     if (a->attempted)
         nummap_close(a->attempted);
-    close_map(a->ops, false);
-    close_map(a->kinds, true);
+    close_map(a->ops);
+    repeats_close(a->repeats);
+    owed_close(a->owed);
     if (a->correlator)
         correlator_close(a->correlator);
     baseline_close(a->baseline);
@@ -166,97 +164,21 @@ static void tell(struct alerter *a, struct telling *t)
     a->fn(a->ctx, &alert);
 }
 
-// ---- grouping ---------------------------------------------------------------------------------------------------------
-
-static uint64_t kind_key(const struct rule *rule, const struct exchange *x)
-{
-    uint64_t key = (uint64_t)rule->number * UINT64_C(0x9e3779b97f4a7c15);
-    key ^= map_hash(x->principal, 11) + map_hash(bytes_of(x->client.ip, 16), 12);
-    for (size_t i = 0; rule->level >= ALERT_HIGH && i < x->target_count; i++)
-        key = key * 31 + map_hash(x->targets[i], 13);
-    return key;
-}
-
-static void tell_summary(struct alerter *a, struct kind *k)
+static void tell_summary(void *ctx, const struct repeat *r)
 {
     char id[33];
-    make_id(id, k->rule, bytes_of_text(k->who), (uint64_t)k->first_ns, k->last_ns);
-    struct bytes who = bytes_of_text(k->who);
-    struct telling t = {.rule = k->rule, .level = k->rule->level, .title = k->rule->title, .id = id, .time_ns = k->last_ns,
-                        .exchange = k->last_exchange, .own_text = who, .repeats = k->repeats, .repeats_from_ns = k->first_ns};
-    tell(a, &t);
-    k->first_ns = k->last_ns;
-    k->repeats = 0;
+    make_id(id, r->rule, bytes_of_text(r->who), (uint64_t)r->first_ns, r->last_ns);
+    struct telling t = {.rule = r->rule, .level = r->rule->level, .title = r->rule->title, .id = id, .time_ns = r->last_ns,
+                        .exchange = r->last_exchange, .own_text = bytes_of_text(r->who), .repeats = r->count, .repeats_from_ns = r->first_ns};
+    tell(ctx, &t);
 }
 
-// The first of its kind (or a kind forgotten) is told; a repeat is counted.
-static bool is_first(struct alerter *a, struct rule *rule, struct event *e)
+static bool is_first(struct alerter *a, struct rule *rule)
 {
-    const struct exchange *x = e->x;
-    bool fresh = false;
-    if (rule->level == ALERT_CRITICAL)
+    if (repeats_is_first(a->repeats, rule, &a->event))
         return true;
-    uint64_t key = kind_key(rule, x);
-    if (nummap_count(a->kinds) >= KINDS_MAX && !nummap_find(a->kinds, key))
-        return true; // too many kinds to remember: told rather than hidden
-    union map_value *v = nummap_put(a->kinds, key, &fresh);
-    if (!v)
-        return true;
-    struct kind *k = v->ptr;
-    if (!k) {
-        k = mem_zero(1, sizeof *k);
-        struct buf who = {0};
-        buf_add_text(&who, "by ");
-        text_add_safe(&who, x->principal.size ? x->principal : bytes_of_text("an anonymous caller"), 160);
-        buf_format(&who, " from %s", event_client_ip(e));
-        if (k)
-            k->who = mem_text_copy(who.at, who.size);
-        buf_fini(&who);
-        if (!k || !k->who) {
-            mem_free(k);
-            nummap_drop(a->kinds, key);
-            return true;
-        }
-        k->rule = rule;
-        k->first_ns = k->last_ns = x->time_ns;
-        v->ptr = k;
-        return true;
-    }
-    if (x->time_ns - k->first_ns > GROUPING_NS) {
-        if (k->repeats)
-            tell_summary(a, k);
-        bool quiet = x->time_ns - k->last_ns > GROUPING_NS;
-        k->first_ns = k->last_ns = x->time_ns;
-        if (quiet)
-            return true;
-    }
-    k->last_ns = x->time_ns > k->last_ns ? x->time_ns : k->last_ns;
-    k->last_exchange = x->id;
-    k->repeats++;
     a->stats.grouped++;
     return false;
-}
-
-static void end_kinds(struct alerter *a, int64_t now_ns, bool all)
-{
-    size_t at = 0, gone = 0;
-    uint64_t key, drop[256];
-    union map_value *v;
-    while (nummap_next(a->kinds, &at, &key, &v)) {
-        struct kind *k = v->ptr;
-        if (!k || (!all && now_ns - k->first_ns <= GROUPING_NS))
-            continue;
-        if (k->repeats)
-            tell_summary(a, k);
-        else if (gone < sizeof drop / sizeof *drop && now_ns - k->last_ns > GROUPING_NS)
-            drop[gone++] = key;
-    }
-    for (size_t i = 0; i < gone; i++) {
-        struct kind *k = nummap_find(a->kinds, drop[i])->ptr;
-        mem_free(k->who);
-        mem_free(k);
-        nummap_drop(a->kinds, drop[i]);
-    }
 }
 
 // ---- exchanges --------------------------------------------------------------------------------------------------------
@@ -282,6 +204,17 @@ static void on_fired(void *ctx, const struct fired *f)
     make_id(id, f->rule, f->group, 0, f->first_ns);
     struct telling t = {.rule = f->rule, .level = f->rule->level, .title = f->rule->title, .id = id, .time_ns = f->time_ns,
                         .exchange = f->exchange, .event = f->live ? &a->event : NULL, .fired = f, .attempt = f->live && a->event.attempt};
+    tell(a, &t);
+    if (t.attempt && !a->rebuilding)
+        owed_add(a->owed, f, id);
+}
+
+// What became of the call by which a correlation fired when it was attempted.
+static void tell_owed(void *ctx, const struct fired *f, const char *id)
+{
+    struct alerter *a = ctx;
+    struct telling t = {.rule = f->rule, .level = f->rule->level, .title = f->rule->title, .id = id, .time_ns = f->time_ns, .exchange = f->exchange,
+                        .event = &a->event, .fired = f, .outcome = true};
     tell(a, &t);
 }
 
@@ -356,7 +289,7 @@ static bool feed_ready(struct alerter *a, struct rule *rule)
 
 static void matched_attempt(struct alerter *a, struct pending *p, struct rule *rule)
 {
-    bool told = alone(rule) && is_first(a, rule, &a->event), fed = feed_ready(a, rule);
+    bool told = alone(rule) && is_first(a, rule), fed = feed_ready(a, rule);
     p->rules[p->count].rule = rule;
     p->rules[p->count].told = told || !alone(rule);
     p->rules[p->count++].fed = fed;
@@ -369,7 +302,7 @@ static void matched_attempt(struct alerter *a, struct pending *p, struct rule *r
 static void matched_done(struct alerter *a, struct pending *p, struct rule *rule)
 {
     size_t at = place_in(p, rule);
-    if (alone(rule) && at == SIZE_MAX && is_first(a, rule, &a->event))
+    if (alone(rule) && at == SIZE_MAX && is_first(a, rule))
         raise_alert(a, rule, false, false);
     if (rule->feed_count && (at == SIZE_MAX || !p->rules[at].fed))
         correlator_feed(a->correlator, rule, &a->event);
@@ -441,6 +374,7 @@ void alert_done(struct alerter *a, const struct exchange *x)
     for (size_t i = 0; p && i < p->count; i++)
         if (alone(p->rules[i].rule) && p->rules[i].told)
             raise_alert(a, p->rules[i].rule, false, true);
+    owed_pay(a->owed, x->id, tell_owed, a);
     if (p) {
         mem_free(p);
         nummap_drop(a->pending, x->id);
@@ -478,43 +412,14 @@ void alert_gap(struct alerter *a, const struct stream_gap *gap)
 
 // ---- the recorder about itself ----------------------------------------------------------------------------------------
 
-struct own_row {
-    const char *kind, *title;
-    enum alert_level level;
-};
-
-static const struct own_row own_rows[] = {
-    {"kernel_loss", "The recorder lost packets", ALERT_MEDIUM},
-    {"lag", "The recorder lags behind the traffic", ALERT_MEDIUM},
-    {"disk", "The tape cannot be written", ALERT_HIGH},
-    {"device_gone", "A capture device went away", ALERT_HIGH},
-    {"silence", "Nothing was captured", ALERT_MEDIUM},
-    {"start", "The recorder started", ALERT_INFORMATIONAL},
-    {"stop", "The recorder stopped", ALERT_INFORMATIONAL},
-    {"restart", "The recorder started after a crash", ALERT_MEDIUM},
-    {"clock_jump", "The clock jumped", ALERT_LOW},
-    {"sink_dead", "A sink refuses alerts for good", ALERT_HIGH},
-    {"rules", "Rules were refused", ALERT_MEDIUM},
-    {"state", "The memory of correlations overflowed", ALERT_LOW},
-    {"test", "A test of the sink", ALERT_INFORMATIONAL},
-};
-
-static const struct own_row *own_row_of(const char *kind)
-{
-    static const struct own_row other = {"other", "The recorder", ALERT_MEDIUM};
-    for (size_t i = 0; i < sizeof own_rows / sizeof *own_rows; i++)
-        if (strcmp(own_rows[i].kind, kind) == 0)
-            return &own_rows[i];
-    return &other;
-}
-
 void alert_own(struct alerter *a, int64_t time_ns, const char *kind, const char *text)
 {
-    const struct own_row *row = own_row_of(kind);
-    enum alert_level level = !a->settings.live && row->level > ALERT_LOW ? ALERT_LOW : row->level;
+    enum alert_level level;
+    const char *title = own_title(kind, &level);
+    level = !a->settings.live && level > ALERT_LOW ? ALERT_LOW : level;
     char id[33];
     make_id(id, NULL, bytes_of_text(kind), 0, time_ns);
-    struct telling t = {.kind = kind, .own_text = bytes_of_text(text), .level = level, .title = row->title, .id = id, .time_ns = time_ns};
+    struct telling t = {.kind = kind, .own_text = bytes_of_text(text), .level = level, .title = title, .id = id, .time_ns = time_ns};
     tell(a, &t);
 }
 
@@ -523,7 +428,7 @@ static void tell_overflow(struct alerter *a, int64_t now_ns)
     uint64_t overflow = correlator_overflow(a->correlator) + baseline_evicted(a->baseline);
     a->stats.state_evicted = overflow;
     a->stats.regex_limited = a->matcher.limited;
-    if (overflow == a->told_overflow || (a->told_overflow_ns != WHEN_UNKNOWN && now_ns - a->told_overflow_ns < GROUPING_NS))
+    if (overflow == a->told_overflow || (a->told_overflow_ns != WHEN_UNKNOWN && now_ns - a->told_overflow_ns < OVERFLOW_QUIET_NS))
         return;
     char text[160];
     snprintf(text, sizeof text, "%llu entries were forgotten at the memory bound: correlations and baselines may have missed something",
@@ -540,7 +445,7 @@ void alert_tick(struct alerter *a, int64_t now_ns)
         return;
     a->ticked_ns = now_ns;
     correlator_tick(a->correlator, now_ns);
-    end_kinds(a, now_ns, false);
+    repeats_end(a->repeats, now_ns);
     tell_overflow(a, now_ns);
 }
 
@@ -548,7 +453,7 @@ void alert_finish(struct alerter *a)
 {
     if (a->now_ns == WHEN_UNKNOWN)
         return;
-    end_kinds(a, a->now_ns, true);
+    repeats_end(a->repeats, INT64_MAX);
     tell_overflow(a, a->now_ns);
 }
 
@@ -598,12 +503,7 @@ void alert_rule_stats(const struct alerter *a, size_t rule, struct alert_rule_st
 void alert_rebuild_end(struct alerter *a)
 {
     a->rebuilding = a->sparse = false;
-    size_t at = 0;
-    uint64_t key;
-    union map_value *v;
-    while (nummap_next(a->kinds, &at, &key, &v))
-        if (v->ptr)
-            ((struct kind *)v->ptr)->repeats = 0; // told, or lost with the process that counted them
+    repeats_forget_counts(a->repeats); // told, or lost with the process that counted them
 }
 
 void alert_stats(const struct alerter *a, struct alert_stats *stats)

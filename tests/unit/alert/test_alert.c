@@ -107,6 +107,30 @@ static void upper_bound_is_judged_when_the_window_is_over(void **state)
 
 #define ORDERED(type) RULE("one", "low", "PUT") "---\n" RULE("two", "low", "DELETE") "---\ntitle: both\nname: both\nlevel: critical\ncorrelation:\n  type: " type "\n  rules:\n    - one\n    - two\n  group-by: thing\n  aliases:\n    thing:\n      one: principal\n      two: run_as\n  timespan: 60s\n"
 
+static void a_correlation_told_at_the_attempt_gets_its_outcome_under_the_same_id(void **state)
+{
+    (void)state;
+    feed_open(f, COUNT);
+    feed_json(f, "{\"verb\":\"DELETE\",\"principal\":\"a\",\"repeat\":2,\"both\":true,\"outcome\":\"ok\",\"status\":200}");
+    feed_json(f, "{\"verb\":\"DELETE\",\"principal\":\"a\",\"at\":1,\"attempt\":true}");
+    size_t i = feed_place(f, "many");
+    char id[33];
+    memcpy(id, f->seen[i].id, 33);
+    assert_int_equal(f->seen[i].attempts, 1);
+    assert_non_null(strstr(f->seen[i].json, "\"outcome\":null"));
+    f->next_id--;
+    feed_json(f, "{\"verb\":\"DELETE\",\"principal\":\"a\",\"at\":1,\"outcome\":\"ok\",\"status\":200}");
+    assert_int_equal(f->seen[i].count, 2);
+    assert_int_equal(f->seen[i].outcomes, 1);
+    assert_string_equal(f->seen[i].id, id);
+    assert_non_null(strstr(f->seen[i].json, "\"kind\":\"outcome\""));
+    assert_non_null(strstr(f->seen[i].json, "\"outcome\":\"ok\""));
+    assert_non_null(strstr(f->seen[i].json, "\"group\":{\"principal\":\"a\"}"));
+    assert_non_null(strstr(f->seen[i].json, "\"exchanges\":[1,2,3]"));
+    feed_json(f, "{\"verb\":\"DELETE\",\"principal\":\"a\",\"at\":2,\"both\":true,\"outcome\":\"ok\",\"status\":200}"); // silent for its time
+    assert_int_equal(f->seen[i].count, 2);
+}
+
 static void temporal_takes_any_order_and_follows_aliases(void **state)
 {
     (void)state;
@@ -334,7 +358,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         T(attempt_and_outcome_share_one_id), T(outcome_is_told_even_when_the_rule_no_longer_matches), T(window_slides_and_is_not_cut_at_full_minutes),
-        T(window_forgets_what_is_older_than_its_time), T(groups_are_counted_apart), T(matches_out_of_order_count_in_their_time),
+        T(window_forgets_what_is_older_than_its_time), T(groups_are_counted_apart), T(a_correlation_told_at_the_attempt_gets_its_outcome_under_the_same_id), T(matches_out_of_order_count_in_their_time),
         T(an_exchange_counts_once_although_it_is_seen_twice), T(upper_bound_is_judged_when_the_window_is_over),
         T(temporal_takes_any_order_and_follows_aliases), T(temporal_ordered_wants_the_order), T(a_later_step_that_is_told_first_still_counts), T(repeats_are_grouped_into_a_summary),
         T(critical_alerts_are_never_grouped), T(repeats_that_wait_at_the_end_are_told), T(rebuilt_memory_counts_and_tells_nothing),
