@@ -252,9 +252,9 @@ void replay_print_check(struct out *o, const struct check *c, const struct plan 
         emit_text(&o->text, bytes_of_text(plan_name_text(p, l->name)));
         buf_format(&o->text, " (life begun %s): %llu writes, %llu with numbers", began, (unsigned long long)l->ops, (unsigned long long)l->numbered);
         if (l->missing)
-            buf_format(&o->text, ", %llu numbers not seen, %llu explained (by-query %llu, unanswered %llu, refused by the engine %llu, without number %llu)",
+            buf_format(&o->text, ", %llu numbers not seen, %llu explained (by-query %llu, unanswered %llu, refused by the engine %llu, without number %llu, primary changed %llu)",
                        (unsigned long long)l->missing, (unsigned long long)l->explained, (unsigned long long)l->by_query, (unsigned long long)l->unanswered,
-                       (unsigned long long)l->engine_failures, (unsigned long long)l->accepted_without_number);
+                       (unsigned long long)l->engine_failures, (unsigned long long)l->accepted_without_number, (unsigned long long)l->primary_changes);
         if (l->verdict == CHECK_NO_PROOF)
             buf_add_text(&o->text, ": no sequence numbers in its answers (version 5, filtered answers, or switched off)");
         buf_format(&o->text, "; version chains %llu whole, %llu broken\n", (unsigned long long)l->chains_proven, (unsigned long long)l->chains_broken);

@@ -10,10 +10,16 @@
 
 #include <stdlib.h>
 
-enum { CHUNK_BITS = 65536, CHUNK_BYTES = CHUNK_BITS / 8, CHUNKS_MAX = 16384 };
+enum { CHUNK_BITS = 65536, CHUNK_BYTES = CHUNK_BITS / 8, CHUNKS_MAX = 16384, TERMS_MAX = 32 };
+
+struct term {
+    int64_t term, first_ns; // its earliest answer
+};
 
 struct shard {
     struct check_shard out;
+    struct term terms[TERMS_MAX]; // of the second feeding
+    size_t term_count;
     struct nummap *chunks; // number / CHUNK_BITS -> bitmap
     struct check_hole *holes;
     size_t hole_room;
@@ -254,7 +260,7 @@ static bool add_hole(struct shard *s, int64_t from, int64_t to)
         s->holes = grown;
         s->hole_room = room;
     }
-    s->holes[s->out.hole_count++] = (struct check_hole){from, to, WHEN_UNKNOWN, WHEN_UNKNOWN, 0, 0};
+    s->holes[s->out.hole_count++] = (struct check_hole){.from = from, .to = to, .after_ns = WHEN_UNKNOWN, .until_ns = WHEN_UNKNOWN};
     return true;
 }
 
@@ -318,11 +324,12 @@ static int life_by_key(const void *a, const void *b)
 
 static void judge_life(struct check *c, struct check_life *life)
 {
+    life->missing = 0;
     for (size_t i = 0; i < c->shard_count; i++)
         if (c->shards[i]->out.name == life->name && c->shards[i]->out.life == life->life)
             life->missing += c->shards[i]->out.missing;
     uint64_t sure = life->accepted_without_number + life->by_query + life->own;
-    uint64_t possible = sure + life->unanswered + life->engine_failures;
+    uint64_t possible = sure + life->unanswered + life->engine_failures + life->primary_changes;
     life->explained = life->missing < possible ? life->missing : possible;
     life->unexplained = life->missing - life->explained;
     life->verdict = !life->numbered      ? CHECK_NO_PROOF
@@ -391,6 +398,52 @@ static size_t hole_from(const struct shard *s, int64_t number)
     return low;
 }
 
+static void note_term(struct shard *s, const struct check_op *op)
+{
+    size_t i = 0;
+    while (i < s->term_count && s->terms[i].term != op->primary_term)
+        i++;
+    if (op->primary_term < 0 || op->answered_ns == WHEN_UNKNOWN || i == TERMS_MAX)
+        return;
+    if (i == s->term_count)
+        s->terms[s->term_count++] = (struct term){op->primary_term, op->answered_ns};
+    else if (op->answered_ns < s->terms[i].first_ns)
+        s->terms[i].first_ns = op->answered_ns;
+}
+
+// What a primary had under way when it was lost is run again by the next one, under a number of its own; the first number
+// stays without an answer. So long before the new term's first answer may it have been given.
+#define RETRIED_NS (60 * WHEN_NS_PER_S)
+
+static bool at_primary_change(const struct shard *s, const struct check_hole *h)
+{
+    for (size_t i = 0; i < s->term_count; i++) {
+        const struct term *t = &s->terms[i];
+        if (t->term != s->out.term_first && (h->after_ns == WHEN_UNKNOWN || h->after_ns <= t->first_ns) &&
+            (h->until_ns == WHEN_UNKNOWN || h->until_ns >= t->first_ns - RETRIED_NS))
+            return true;
+    }
+    return false;
+}
+
+void check_conclude(struct check *c)
+{
+    for (size_t i = 0; i < c->shard_count; i++) {
+        struct shard *s = c->shards[i];
+        struct check_life *life = NULL;
+        for (size_t l = 0; l < c->life_count; l++)
+            if (c->lives[l].name == s->out.name && c->lives[l].life == s->out.life)
+                life = &c->lives[l];
+        for (size_t h = 0; h < s->out.hole_count && life; h++) {
+            s->holes[h].primary_change = at_primary_change(s, &s->holes[h]);
+            if (s->holes[h].primary_change && s->holes[h].from >= s->out.floor)
+                life->primary_changes += (uint64_t)(s->holes[h].to - s->holes[h].from) + 1;
+        }
+    }
+    for (size_t i = 0; i < c->life_count; i++)
+        judge_life(c, &c->lives[i]);
+}
+
 void check_locate(struct check *c, const struct check_op *op)
 {
     if (!op->accepted || op->seq_no < 0)
@@ -398,6 +451,7 @@ void check_locate(struct check *c, const struct check_op *op)
     struct shard *s = find_sorted(c, op->name, op->life, op->shard);
     if (!s || !s->out.hole_count)
         return;
+    note_term(s, op);
     size_t i = hole_from(s, op->seq_no);
     if (i < s->out.hole_count && s->holes[i].from == op->seq_no + 1) {
         s->holes[i].after_ns = op->time_ns;

@@ -19,6 +19,7 @@ struct check_hole {
     int64_t from, to;          // numbers, inclusive
     int64_t after_ns, until_ns; // effect lies between: request of the number before it, answer of the one behind it; WHEN_UNKNOWN
     uint64_t before_exchange, behind_exchange;
+    bool primary_change;       // it lies where another copy of the shard became its primary
 };
 
 struct check_shard {
@@ -42,6 +43,7 @@ struct check_life {            // what explains holes, per index and life
     uint32_t name;
     int64_t life;
     uint64_t accepted_without_number, by_query, own, unanswered, engine_failures;
+    uint64_t primary_changes;  // numbers not seen where a primary changed: what ran there was run again, or filled up
     uint64_t missing, explained, unexplained;
     uint64_t ops, numbered;
     uint64_t chains_proven, chains_broken; // per document by _version (see check_chain)
@@ -76,6 +78,7 @@ bool check_chain(struct check *c, uint32_t name, int64_t life, bool whole);
 bool check_finish(struct check *c);
 bool check_has_holes(const struct check *c);
 void check_locate(struct check *c, const struct check_op *op); // second feeding
+void check_conclude(struct check *c);                          // after it: what the moments explain
 size_t check_shard_count(const struct check *c);
 const struct check_shard *check_shard(const struct check *c, size_t i); // sorted by name, life, shard
 size_t check_life_count(const struct check *c);

@@ -31,13 +31,14 @@ static const struct check_life *life_of(const struct check *c, uint32_t name, in
     return NULL;
 }
 
-static uint64_t holes_after(const struct check_shard *s, int64_t time_ns, const struct check_hole **only)
+static uint64_t holes_after(const struct check_shard *s, int64_t time_ns, const struct check_hole **only, bool *others)
 {
     uint64_t n = 0;
     for (size_t i = 0; i < s->hole_count; i++)
         if (s->holes[i].until_ns == WHEN_UNKNOWN || s->holes[i].until_ns >= time_ns) {
             n += (uint64_t)(s->holes[i].to - s->holes[i].from) + 1;
             *only = &s->holes[i];
+            *others |= s->holes[i].primary_change;
         }
     return n;
 }
@@ -56,8 +57,8 @@ static void judge_shard(const struct check *c, struct plan_unanswered **u, size_
     if (!s || !life || !s->numbers || life->accepted_without_number || life->by_query || life->own)
         return;
     const struct check_hole *only = NULL;
-    uint64_t holes = holes_after(s, u[0]->time_ns, &only);
     bool others = life->engine_failures > 0;
+    uint64_t holes = holes_after(s, u[0]->time_ns, &only, &others);
     if (!holes) {
         // Dense to the end of what was recorded: what was sent long before that end did not happen.
         for (size_t i = 0; i < count; i++)

@@ -483,6 +483,7 @@ bool plan_ops_load(struct plan *p, struct fault *fault)
     if (ok && check_has_holes(p->check)) {
         s.locate = true;
         ok = tape_ops(p->set.tape, &f, see_op, &s, fault) && !s.failed;
+        check_conclude(p->check);
     }
     buf_fini(&s.rec);
     if (ok && !plan_seen_types(p))
