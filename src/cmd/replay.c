@@ -103,6 +103,18 @@ static bool right_place(const struct replay_settings *s, struct replay_run *r, s
     return true;
 }
 
+// A document beyond the target's limit would be refused after all the others were written.
+static bool small_enough(const struct replay_settings *s, struct replay_run *r, struct fault *fault)
+{
+    struct plan_largest l = plan_largest(r->plan);
+    uint64_t max = l.bytes > 1 << 20 && !s->choice.allow_gaps ? preflight_request_max(r->target) : 0;
+    if (!max || l.bytes + 1024 <= max)
+        return true;
+    r->refused = true;
+    return fault_user(fault, "exchange %llu, item %u holds a document of %llu bytes, and the target takes requests up to %llu (http.max_content_length): raise it there, or "
+                      "--allow-gaps leaves such documents out", (unsigned long long)l.exchange, l.item, (unsigned long long)l.bytes, (unsigned long long)max);
+}
+
 static bool confirm(const struct replay_settings *s, struct replay_run *r, struct fault *fault)
 {
     char answer[16] = "";
@@ -219,7 +231,7 @@ static bool go(struct replay_settings *s, struct replay_run *r, struct out *out,
         .dead_letters = s->dead_letters ? s->dead_letters : dead, .lanes = s->lanes > 0 ? (unsigned)s->lanes : 4, .exact = s->choice.exact,
         .allow_gaps = s->choice.allow_gaps, .mappings_as_they_are = s->mappings && strcmp(s->mappings, "as-is") == 0, .run_unknown_barriers = r->made.settings.unknown == PLAN_UNKNOWN_APPLY, .stop = (const bool *)&want_stop,
         .progress = show_progress, .ctx = &showing, .live = live,
-        .to_follow = s->follow || s->cutover};
+        .no_mapping_calls = s->mappings && strcmp(s->mappings, "as-is") == 0, .to_follow = s->follow || s->cutover};
     struct sigaction act = {.sa_handler = on_stop};
     sigaction(SIGINT, &act, NULL);
     sigaction(SIGTERM, &act, NULL);
@@ -300,7 +312,7 @@ static int run(void *settings, int operand_count, char **operands)
     bool execute = s->plan && !s->dry_run;
     bool ok = !execute || replay_plan_load(s->plan, &s->choice, &file, &fault);
     ok = ok && replay_run_open(&r, &s->choice, &s->account, tape, s->lanes > 0 ? (unsigned)s->lanes : 4, !s->dry_run, &fault);
-    ok = ok && right_place(s, &r, &fault) && (!execute || replay_plan_check(s->plan, &file, &r, &fault));
+    ok = ok && right_place(s, &r, &fault) && small_enough(s, &r, &fault) && (!execute || replay_plan_check(s->plan, &file, &r, &fault));
     if (ok && s->plan && s->dry_run && !plan_refusal(r.plan))
         ok = replay_plan_save(s->plan, &s->choice, &r, &fault);
     if (ok) {

@@ -172,6 +172,11 @@ bool replay_run_open(struct replay_run *r, const struct replay_choice *c, const 
             r->index_count = i + 1;
             return false;
         }
+        if (write && !preflight_may_write(&pre, &r->indices[i], fault)) {
+            r->refused = fault->kind == FAULT_USER;
+            r->index_count = i + 1;
+            return false;
+        }
         r->seams[i] = r->indices[i].seam;
         r->index_count = i + 1;
     }

@@ -81,7 +81,7 @@ static int run(void *settings, int operand_count, char **operands)
         return diag_fault(&fault);
     tape_options_output(&out, s->color);
     struct source *source = source_open(tape);
-    bool ok = source ? replay_run_open(&r, &s->choice, &s->account, tape, 1, false, &fault) : fault_memory(&fault);
+    bool ok = source ? replay_run_open(&r, &s->choice, &s->account, tape, 4, false, &fault) : fault_memory(&fault);
     struct telling t = {&out, s->json, r.plan};
     struct verify_report v = {0};
     struct verify_settings set = {.plan = r.plan, .source = source, .target = r.target, .about = &r.about, .indices = r.indices, .index_count = r.index_count,

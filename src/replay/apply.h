@@ -40,6 +40,7 @@ struct apply_settings {
     const char *dead_letters; // file, made when something goes there
     unsigned lanes;
     bool exact, allow_gaps, run_unknown_barriers, mappings_as_they_are, following;
+    bool no_mapping_calls;    // the user keeps the target's mapping
     bool to_follow;           // rounds will come behind this one
     const bool *stop;         // set from outside: finish what is under way, then return
     void (*progress)(void *ctx, const struct apply_progress *p);

@@ -193,6 +193,10 @@ static bool write_answer(struct apply *ap, struct lane *l, struct target_reply *
     struct json *j = reply->status == 200 ? json_parse(&a, buf_view(&reply->body), NULL) : NULL, *items = j ? json_member(j, "items") : NULL;
     bool busy = false, ok = true;
     if (!items || items->count != l->sent_count) {
+        if (reply->status == 413 && l->sent_count == 1) {
+            arena_fini(&a);
+            return apply_finish(ap, &l->works[l->sent[0]], WORK_REFUSED, "413 larger than the target takes (http.max_content_length)") && apply_proceed(ap, l);
+        }
         bool again = reply->status == 0 || reply->status == 429 || reply->status >= 500 || reply->status == 200;
         char why[300];
         target_reason(reply, why, sizeof why);

@@ -390,7 +390,7 @@ bool apply_lane_begin(struct apply *ap, struct lane *l)
         struct journal_doc d;
         const struct preflight_index *p = apply_index(ap, w->doc.slot);
         w->state = WORK_LOOK;
-        if (ap->set->journal && journal_find(ap->set->journal, work_key(w), &d)) {
+        if (ap->set->journal && !journal_is_fresh(ap->set->journal) && journal_find(ap->set->journal, work_key(w), &d)) {
             uint32_t steps = d.steps & ~WROTE;
             w->step = steps < w->doc.step_count ? steps : (uint32_t)w->doc.step_count;
             if (d.state == JOURNAL_DONE) {

@@ -112,7 +112,7 @@ static bool put_mapping(struct apply *ap, const struct preflight_index *p, const
         else
             target_encode(&path, bytes_of_text(p->mapping_type[0] ? p->mapping_type : "_doc"));
     }
-    ok = ok && target_call(ap->set->target, "PUT", buf_text(&path), body, &reply, ap->fault) && expect_2xx(ap, "a recorded mapping call", &reply);
+    ok = ok && target_call(ap->set->target, "PUT", buf_text(&path), body, &reply, ap->fault) && expect_2xx(ap, "a recorded mapping call (--mappings=as-is goes on without)", &reply);
     arena_fini(&a);
     buf_fini(&path);
     target_reply_fini(&reply);
@@ -169,7 +169,7 @@ bool apply_prepare(struct apply *ap)
             return false;
         for (size_t i = 0; i < plan_mapping_count(p); i++) {
             const struct plan_mapping *m = plan_mapping(p, i);
-            if (m->slot != s || m->create || apply_noted(ap, "mapping", mark_of(m), false))
+            if (m->slot != s || m->create || ap->set->no_mapping_calls || apply_noted(ap, "mapping", mark_of(m), false))
                 continue;
             if (!put_mapping(ap, index, m))
                 return false;

@@ -170,6 +170,38 @@ static void refuse_missing(struct plan *p)
     }
 }
 
+static bool without_proof(const struct plan *p, size_t name)
+{
+    bool none = false;
+    for (size_t i = 0; i < check_life_count(p->check); i++)
+        none |= check_life(p->check, i)->name == name && (check_life(p->check, i)->verdict == CHECK_NO_PROOF || check_life(p->check, i)->accepted_without_number);
+    return none;
+}
+
+// Where numbers do not tell: a copy that is older than the tape, an empty target under a tape that begins in mid-life.
+static void refuse_beginnings(struct plan *p)
+{
+    int64_t first_ns, last_ns;
+    char taken[48], begins[48];
+    bool any = tape_span(p->set.tape, &first_ns, &last_ns);
+    for (size_t i = 0; i < p->name_count && any && !p->set.allow_gaps; i++) {
+        const struct plan_name *n = &p->names[i];
+        const struct plan_slot *s = n->slot >= 0 && !n->redirected ? &p->slots[n->slot] : NULL;
+        const struct plan_seam *seam = NULL;
+        for (size_t k = 0; s && k < p->set.seam_count; k++)
+            seam = strcmp(p->set.seams[k].to, s->to) == 0 ? &p->set.seams[k] : seam;
+        if (!seam || s->deleted || !s->count.accepted)
+            continue;
+        bool timed = seam->kind == PLAN_SEAM_TIME || (seam->kind == PLAN_SEAM_SEQ && without_proof(p, i));
+        if (timed && seam->time_ns != WHEN_UNKNOWN && p->set.since_ns == WHEN_UNKNOWN && first_ns > seam->time_ns)
+            plan_refuse(p, "the copy %s was taken at %s, and the tape begins at %s: what was written between is not on it: --allow-gaps goes on without that", s->to,
+                        clock_format_utc(seam->time_ns, taken, sizeof taken), clock_format_utc(first_ns, begins, sizeof begins));
+        if (seam->kind == PLAN_SEAM_EMPTY && p->set.since_ns == WHEN_UNKNOWN && (!n->life_count || !n->lives[0].born))
+            plan_refuse(p, "%s is empty or missing on the target, and the tape does not hold the beginning of %s: restore a snapshot first, or --allow-gaps begins with nothing",
+                        s->to, n->text);
+    }
+}
+
 static void refuse_rest(struct plan *p)
 {
     const struct plan_count *c = &p->total;
@@ -224,6 +256,7 @@ struct plan *plan_build(const struct plan_settings *settings, struct fault *faul
         if (!p->incremental) { // a plan that goes on was let through when it began
             refuse_lives(p);
             refuse_missing(p);
+            refuse_beginnings(p);
             refuse_rest(p);
         }
         if (p->fail_memory || p->refusal.failed)
@@ -350,6 +383,11 @@ const struct check *plan_check(const struct plan *p)
 const char *plan_name_text(const struct plan *p, uint32_t name)
 {
     return p->names[name].text;
+}
+
+struct plan_largest plan_largest(const struct plan *p)
+{
+    return p->largest;
 }
 
 uint64_t plan_last_exchange(const struct plan *p, size_t tape)

@@ -294,7 +294,7 @@ static bool emit(struct reducing *x, const struct op_rec *any)
     struct bytes id = rec_id(any), routing = rec_routing(any), type = rec_type(any);
     struct doc_head head;
     memset(&head, 0, sizeof head);
-    head.place_exchange = g->steps[0].exchange;
+    head.place = plan_place(x->epoch, g->steps[0].exchange);
     head.item = g->steps[0].item;
     head.epoch = x->epoch;
     head.slot = any->slot;
@@ -322,6 +322,8 @@ static bool emit(struct reducing *x, const struct op_rec *any)
     x->count->steps += g->step_count;
     for (size_t i = 0; i < g->step_count; i++) {
         x->count->source_bytes += g->steps[i].source_bytes;
+        if (g->steps[i].source_bytes > p->largest.bytes)
+            p->largest = (struct plan_largest){g->steps[i].source_bytes, g->steps[i].exchange, g->steps[i].item, any->slot};
         x->count->minted += (g->steps[i].flags & PLAN_STEP_MINTED) != 0;
         x->count->unsure += (g->steps[i].flags & PLAN_STEP_UNSURE) != 0;
     }
@@ -562,10 +564,8 @@ static bool same_document(struct plan *p, const struct op_rec *a, const struct o
 static int by_place(const void *a, const void *b)
 {
     const struct doc_head *x = a, *y = b;
-    if (x->epoch != y->epoch)
-        return x->epoch < y->epoch ? -1 : 1;
-    if (x->place_exchange != y->place_exchange)
-        return x->place_exchange < y->place_exchange ? -1 : 1;
+    if (x->place != y->place)
+        return x->place < y->place ? -1 : 1;
     return x->item < y->item ? -1 : x->item > y->item;
 }
 

@@ -77,7 +77,7 @@ struct op_rec {                // followed by id, routing, type
 _Static_assert(sizeof(struct op_rec) == 128, "records are kept small: ten million of them are sorted");
 
 struct doc_head {              // of a reduced document in the second sorter; followed by steps, id, routing, type
-    uint64_t place_exchange;
+    uint64_t place;            // epoch and exchange of the first step: plan_place()
     uint32_t epoch, slot, flags, step_count, item;
     int32_t shard;
     uint64_t hash;
@@ -85,6 +85,11 @@ struct doc_head {              // of a reduced document in the second sorter; fo
     int64_t life, held_version;
     uint32_t id_size, routing_size, type_size, pad;
 };
+
+static inline uint64_t plan_place(uint32_t epoch, uint64_t exchange)
+{
+    return (uint64_t)epoch << 44 ^ exchange; // orders as (epoch, exchange): exchanges stay far below 2^44
+}
 
 struct plan_unanswered {       // an op whose answer nobody saw, to be judged by the holes
     uint64_t exchange;
@@ -132,7 +137,7 @@ struct plan {
     size_t minted_tape;
     uint8_t mint_key[64];
     size_t mint_size;
-    int64_t first_ns;          // the tape's first row
+    struct plan_largest largest;
     int64_t started_ns;        // when building began
     int64_t newest_ns;         // newest answer among the ops
     bool fail_memory;

@@ -339,6 +339,53 @@ static bool decide_seam(const struct preflight_settings *set, struct preflight_i
     return true;
 }
 
+bool preflight_may_write(const struct preflight_settings *set, const struct preflight_index *p, struct fault *fault)
+{
+    bool five = set->about->major == 5 && !set->about->opensearch;
+    struct buf body = {0};
+    struct target_reply reply = {0};
+    struct arena a;
+    char why[300];
+    if (!p->exists)
+        return true;
+    arena_init(&a, 1 << 20);
+    buf_add_text(&body, "{\"delete\":{\"_index\":");
+    json_write_text(&body, bytes_of_text(p->name));
+    if (!set->about->typeless) {
+        buf_add_text(&body, ",\"_type\":");
+        json_write_text(&body, bytes_of_text(p->mapping_type[0] ? p->mapping_type : "_doc"));
+    }
+    // No document has this number: a conflict, which changes nothing and takes no number.
+    buf_add_text(&body, ",\"_id\":\"estape-may-write\"");
+    buf_add_text(&body, set->about->seq_no ? ",\"if_seq_no\":4611686018427387904,\"if_primary_term\":1}}\n" : five ? ",\"_version\":4611686018427387904}}\n" : ",\"version\":4611686018427387904}}\n");
+    bool ok = target_call(set->target, "POST", "/_bulk", buf_view(&body), &reply, fault);
+    struct json *j = ok ? json_parse(&a, buf_view(&reply.body), NULL) : NULL, *item = first_member(first_member(json_member(j, "items")));
+    struct json *error = json_member(item, "error");
+    int64_t status = item ? json_int(json_member(item, "status"), 0) : reply.status;
+    if (ok && (status == 401 || status == 403)) {
+        target_reason(&reply, why, sizeof why);
+        if (error && json_member(error, "reason"))
+            copy_text(why, sizeof why, json_member(error, "reason"));
+        ok = fault_user(fault, "nothing may be written into %s: the target answered %lld %s", p->name, (long long)status, why);
+    }
+    buf_fini(&body);
+    target_reply_fini(&reply);
+    arena_fini(&a);
+    return ok;
+}
+
+uint64_t preflight_request_max(struct target *t)
+{
+    struct arena a;
+    struct fault ignored = {0};
+    arena_init(&a, 16 << 20);
+    struct json *j = target_json(t, &a, "GET", "/_nodes/_local/http?filter_path=nodes.*.http.max_content_length_in_bytes", (struct bytes){0}, &ignored);
+    struct json *node = j ? first_member(json_member(j, "nodes")) : NULL, *max = node ? json_path(node, "http.max_content_length_in_bytes") : NULL;
+    int64_t n = max ? json_int(max, 0) : 0;
+    arena_fini(&a);
+    return n > 0 ? (uint64_t)n : 0;
+}
+
 bool preflight_index(const struct preflight_settings *set, const char *name, struct preflight_index *out, struct fault *fault)
 {
     struct arena a;

@@ -30,6 +30,10 @@ struct preflight_settings {
 
 // Fault user with the option that overrides it, or system. Notes the seam in the journal when there is one.
 bool preflight_index(const struct preflight_settings *set, const char *name, struct preflight_index *out, struct fault *fault);
+// Whether the account may write into an existing index: a delete that cannot succeed. Fault user: why not.
+bool preflight_may_write(const struct preflight_settings *set, const struct preflight_index *p, struct fault *fault);
+// The largest request that the target takes, 0: it does not tell.
+uint64_t preflight_request_max(struct target *t);
 // Today's highest number of every shard.
 bool preflight_numbers(struct target *t, const char *index, int64_t *max_seq, struct fault *fault);
 void preflight_index_fini(struct preflight_index *p);

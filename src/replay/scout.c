@@ -131,9 +131,15 @@ static bool see_document(struct scouting *s, const struct json *doc)
 
 static size_t string_end(struct bytes b, size_t at)
 {
-    while (at < b.size && b.at[at] != '"')
-        at += b.at[at] == '\\' ? 2 : 1;
-    return at;
+    for (;;) {
+        const uint8_t *quote = at < b.size ? memchr(b.at + at, '"', b.size - at) : NULL;
+        size_t end = quote ? (size_t)(quote - b.at) : b.size, slashes = 0;
+        while (end - slashes > at && b.at[end - slashes - 1] == '\\')
+            slashes++;
+        if (!quote || slashes % 2 == 0)
+            return end;
+        at = end + 1;
+    }
 }
 
 static uint64_t mix(uint64_t h, uint64_t what)

@@ -1,6 +1,7 @@
 // Sorts records of any size in bounded memory.
 //
 // Flow: add -> memory block -> (full) sort, write as a run -> finish: sort the rest -> next: k-way merge of runs.
+// A record begins with 64 bits that order before anything else: they are sorted by radix, and only equals are compared.
 // Invariants: 1. records never exceed memory_bytes in memory, one record aside. 2. equal records keep the order of adding.
 // 3. the run file has no name from the moment it exists: nothing is left behind by a crash.
 #include "sorter.h"
@@ -15,6 +16,11 @@
 #include <unistd.h>
 
 enum { RECORD_ALIGN = 8, READ_BYTES_MIN = 64 * 1024 };
+
+struct entry {
+    uint64_t key;        // the record's first bytes
+    uint32_t at;         // in the block, in units of RECORD_ALIGN
+};
 
 struct run {
     uint64_t from, to;   // byte range in the file
@@ -31,8 +37,8 @@ struct sorter {
     sorter_compare *compare;
     uint8_t *block;
     size_t block_used, block_room;
-    uint32_t *offsets;   // in units of RECORD_ALIGN
-    size_t count, offsets_room;
+    struct entry *entries;
+    size_t count, entries_room;
     int file;
     uint64_t file_bytes, total;
     struct run *runs;
@@ -77,7 +83,7 @@ void sorter_close(struct sorter *s)
     mem_free(s->runs);
     mem_free(s->heap);
     mem_free(s->block);
-    mem_free(s->offsets);
+    mem_free(s->entries);
     mem_free(s->dir);
     mem_free(s);
 }
@@ -89,7 +95,7 @@ uint64_t sorter_count(const struct sorter *s)
 
 static const uint8_t *record_at(const struct sorter *s, size_t i, size_t *size)
 {
-    const uint8_t *at = s->block + (size_t)s->offsets[i] * RECORD_ALIGN;
+    const uint8_t *at = s->block + (size_t)s->entries[i].at * RECORD_ALIGN;
     uint64_t n;
     memcpy(&n, at, sizeof n);
     *size = (size_t)n;
@@ -99,9 +105,46 @@ static const uint8_t *record_at(const struct sorter *s, size_t i, size_t *size)
 static int by_record(const void *a, const void *b, void *ctx)
 {
     struct sorter *s = ctx;
-    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+    uint32_t x = ((const struct entry *)a)->at, y = ((const struct entry *)b)->at;
     int order = s->compare(s->block + (size_t)x * RECORD_ALIGN + 8, s->block + (size_t)y * RECORD_ALIGN + 8);
     return order ? order : x < y ? -1 : x > y;
+}
+
+// Least significant byte first; bytes that are the same everywhere cost one look.
+static bool sort(struct sorter *s)
+{
+    size_t n = s->count;
+    struct entry *from = s->entries, *to = n > 1 ? mem_alloc(n * sizeof *to) : NULL;
+    if (n < 2)
+        return true;
+    if (!to)
+        return false;
+    for (unsigned shift = 0; shift < 64; shift += 8) {
+        size_t starts[257] = {0};
+        for (size_t i = 0; i < n; i++)
+            starts[(from[i].key >> shift & 255) + 1]++;
+        if (starts[(from[0].key >> shift & 255) + 1] == n)
+            continue;
+        for (unsigned b = 0; b < 256; b++)
+            starts[b + 1] += starts[b];
+        for (size_t i = 0; i < n; i++)
+            to[starts[from[i].key >> shift & 255]++] = from[i];
+        struct entry *swap = from;
+        from = to;
+        to = swap;
+    }
+    if (from != s->entries) {
+        memcpy(s->entries, from, n * sizeof *from);
+        to = from;
+    }
+    mem_free(to);
+    for (size_t at = 0, end; at < n; at = end) {
+        for (end = at + 1; end < n && s->entries[end].key == s->entries[at].key; end++)
+            ;
+        if (end - at > 1)
+            qsort_r(s->entries + at, end - at, sizeof *s->entries, by_record, s);
+    }
+    return true;
 }
 
 static bool write_all(int file, const uint8_t *at, size_t size)
@@ -155,7 +198,8 @@ static bool spill(struct sorter *s, struct fault *fault)
         s->runs = runs;
         s->run_room = room;
     }
-    qsort_r(s->offsets, s->count, sizeof *s->offsets, by_record, s);
+    if (!sort(s))
+        return fault_memory(fault);
     uint8_t out[65536];
     size_t used = 0;
     struct run run = {.from = s->file_bytes};
@@ -203,24 +247,25 @@ static bool grow_block(struct sorter *s, size_t need)
 bool sorter_add(struct sorter *s, struct bytes record, struct fault *fault)
 {
     size_t need = (record.size + 8 + RECORD_ALIGN - 1) & ~(size_t)(RECORD_ALIGN - 1);
-    size_t held = s->block_used + need + (s->count + 1) * sizeof *s->offsets;
+    size_t held = s->block_used + need + 2 * (s->count + 1) * sizeof *s->entries;
     if (s->count && held > s->memory_bytes && !spill(s, fault))
         return false;
     if (s->block_used + need > s->block_room && !grow_block(s, need))
         return fault_memory(fault);
-    if (s->count == s->offsets_room) {
-        size_t room = s->offsets_room ? s->offsets_room * 2 : 1024;
-        uint32_t *offsets = mem_grow(s->offsets, room * sizeof *offsets);
-        if (!offsets)
+    if (s->count == s->entries_room) {
+        size_t room = s->entries_room ? s->entries_room * 2 : 1024;
+        struct entry *entries = mem_grow(s->entries, room * sizeof *entries);
+        if (!entries)
             return fault_memory(fault);
-        s->offsets = offsets;
-        s->offsets_room = room;
+        s->entries = entries;
+        s->entries_room = room;
     }
-    uint64_t size = record.size;
+    uint64_t size = record.size, key = 0;
+    memcpy(&key, record.at, record.size < sizeof key ? record.size : sizeof key);
     memcpy(s->block + s->block_used, &size, 8);
     memcpy(s->block + s->block_used + 8, record.at, record.size);
     memset(s->block + s->block_used + 8 + record.size, 0, need - 8 - record.size);
-    s->offsets[s->count++] = (uint32_t)(s->block_used / RECORD_ALIGN);
+    s->entries[s->count++] = (struct entry){key, (uint32_t)(s->block_used / RECORD_ALIGN)};
     s->block_used += need;
     s->total++;
     return true;
@@ -324,17 +369,15 @@ bool sorter_finish(struct sorter *s, struct fault *fault)
 {
     s->finished = true;
     if (!s->run_count) {
-        if (s->count)
-            qsort_r(s->offsets, s->count, sizeof *s->offsets, by_record, s);
-        return true;
+        return sort(s) || fault_memory(fault);
     }
     if (!spill(s, fault))
         return false;
     mem_free(s->block);
-    mem_free(s->offsets);
+    mem_free(s->entries);
     s->block = NULL;
-    s->offsets = NULL;
-    s->block_room = s->offsets_room = 0;
+    s->entries = NULL;
+    s->block_room = s->entries_room = 0;
     s->heap = mem_alloc(s->run_count * sizeof *s->heap);
     return s->heap ? start_merge(s, fault) : fault_memory(fault);
 }
@@ -351,6 +394,8 @@ bool sorter_next(struct sorter *s, struct bytes *record, struct fault *fault)
     if (!s->run_count) {
         if (s->at < s->count) {
             size_t size;
+            if (s->at + 8 < s->count)
+                __builtin_prefetch(s->block + (size_t)s->entries[s->at + 8].at * RECORD_ALIGN);
             const uint8_t *at = record_at(s, s->at++, &size);
             *record = bytes_of(at, size);
         }

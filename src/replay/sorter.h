@@ -5,7 +5,8 @@
 #include <stdbool.h>
 
 struct sorter;
-typedef int sorter_compare(const void *a, const void *b); // of whole records; a total order (ties keep the order of adding)
+typedef int sorter_compare(const void *a, const void *b); // of whole records; a total order (ties keep the order of adding).
+// Their first 64 bits, as a number of this machine, order before anything else
 
 // dir: where runs go (may be NULL: $TMPDIR, else /tmp). memory_bytes: what the records in memory may take.
 struct sorter *sorter_open(const char *dir, size_t memory_bytes, sorter_compare *compare); // NULL: memory out

@@ -289,7 +289,10 @@ static struct json *call_json(struct target *t, struct arena *a, const char *ver
         } else if (reply.status / 100 != 2) {
             char why[300];
             target_reason(&reply, why, sizeof why);
-            fault_system(fault, "%s %s: the target answered %s", verb, path, why);
+            if (reply.status == 401 || reply.status == 403)
+                fault_user(fault, "the account may not %s %s: the target answered %s (--user, --api-key-file)", verb, path, why);
+            else
+                fault_system(fault, "%s %s: the target answered %s", verb, path, why);
         } else {
             void *kept = arena_copy(a, reply.body.at ? reply.body.at : (const uint8_t *)"", reply.body.size);
             j = kept ? json_parse(a, bytes_of(kept, reply.body.size), NULL) : NULL;
@@ -367,6 +370,11 @@ int target_poll(struct target *t, int wait_ms, struct target_reply **reply)
     return -1;
 }
 
+unsigned target_lanes(const struct target *t)
+{
+    return t->lane_count;
+}
+
 unsigned target_busy(const struct target *t)
 {
     return t->busy;
@@ -416,6 +424,10 @@ bool target_learn(struct target *t, struct target_about *about, struct fault *fa
     arena_init(&a, 16 << 20);
     struct json *root = target_find(t, &a, "/", &missing, fault);
     bool ok = root != NULL;
+    if (!root && fault->kind == FAULT_USER) {
+        arena_fini(&a);
+        return false;
+    }
     if (root) {
         copy_field(about->name, sizeof about->name, json_member(root, "cluster_name"));
         copy_field(about->uuid, sizeof about->uuid, json_member(root, "cluster_uuid"));

@@ -39,6 +39,7 @@ void target_reply_fini(struct target_reply *reply);
 bool target_start(struct target *t, unsigned lane, const char *verb, const char *path, struct buf *body, struct fault *fault);
 // Waits up to wait_ms; gives one lane whose answer is there, or -1. The reply is valid until the lane's next start.
 int target_poll(struct target *t, int wait_ms, struct target_reply **reply);
+unsigned target_lanes(const struct target *t);
 unsigned target_busy(const struct target *t);
 
 // Percent-encodes one path segment or parameter value.

@@ -10,7 +10,9 @@
 #include "../base/diag.h"
 #include "../base/mem.h"
 
-enum { BATCH = 500, BATCH_BYTES = 8 << 20 };
+#include <unistd.h>
+
+enum { BATCH = 500, BATCH_BYTES = 8 << 20, LANES = 4, PAUSES_MAX = 10 };
 
 enum want { WANT_GONE, WANT_SOURCE, WANT_MERGED, WANT_PRESENT, WANT_ANY };
 
@@ -21,13 +23,22 @@ struct item {
     enum journal_state journal;
 };
 
+// One question under way: its documents, until the answer was read.
+struct batch {
+    struct arena arena;
+    struct item items[BATCH];
+    size_t count, bytes;
+    bool asked;
+    unsigned pauses;
+};
+
 struct verifying {
     const struct verify_settings *set;
     struct verify_report *report;
     struct fault *fault;
-    struct arena arena;
-    struct item items[BATCH];
-    size_t count, bytes;
+    struct batch *batches;
+    unsigned lanes;
+    struct arena parsed;
     struct buf body;
     struct fold_action action;
 };
@@ -40,7 +51,7 @@ static const struct preflight_index *index_of(const struct verify_settings *set,
     return NULL;
 }
 
-static bool expect(struct verifying *v, struct item *it)
+static bool expect(struct verifying *v, struct batch *batch, struct item *it)
 {
     struct fold_settings fold = {.combine = true};
     uint32_t step = 0;
@@ -61,11 +72,11 @@ static bool expect(struct verifying *v, struct item *it)
         else if (!unsure_casualty)
             it->want = WANT_PRESENT, known = false;
         if (it->want == WANT_SOURCE || it->want == WANT_MERGED) {
-            void *copy = arena_copy(&v->arena, a->body.at, a->body.size);
+            void *copy = arena_copy(&batch->arena, a->body.at, a->body.size);
             if (!copy)
                 return fault_memory(v->fault);
             it->body = bytes_of(copy, a->body.size);
-            v->bytes += a->body.size;
+            batch->bytes += a->body.size;
         }
         // A script may delete its document; only the recorded answer tells.
         if (a->last->result == OP_DELETED && a->kind == FOLD_UPDATE)
@@ -88,6 +99,18 @@ static void tell(struct verifying *v, const struct item *it, enum verify_differe
     ++*counts[what];
     if (v->set->difference)
         v->set->difference(v->set->ctx, &it->doc, what, it->body, have);
+}
+
+static bool version_differs(const struct verifying *v, const struct item *it, const struct json *d)
+{
+    return v->set->exact && it->doc.final_version >= 0 && !(it->doc.flags & PLAN_DOC_DIVERGED) && json_int(json_member(d, "_version"), -1) != it->doc.final_version;
+}
+
+static struct bytes trimmed(struct bytes b)
+{
+    while (b.size && (b.at[b.size - 1] == '\n' || b.at[b.size - 1] == ' ' || b.at[b.size - 1] == '\r'))
+        b.size--;
+    return b;
 }
 
 static void judge(struct verifying *v, const struct item *it, const struct json *d)
@@ -114,20 +137,24 @@ static void judge(struct verifying *v, const struct item *it, const struct json 
         v->report->present_only++;
         return;
     }
-    struct json *want = json_parse(&v->arena, it->body, NULL);
+    if (it->want == WANT_SOURCE && source && bytes_equal(source->raw, trimmed(it->body)) && !version_differs(v, it, d)) {
+        v->report->equal++; // byte for byte
+        return;
+    }
+    struct json *want = json_parse(&v->parsed, it->body, NULL);
     bool same = want && source;
     if (same && it->want == WANT_SOURCE) {
         same = json_equal(source, want);
     } else if (same) {
         struct json *doc = json_member(want, "doc");
-        same = doc && merge_update(&v->arena, source, doc, &changed) && !changed;
+        same = doc && merge_update(&v->parsed, source, doc, &changed) && !changed;
     }
     bool raw_unknown = it->want == WANT_SOURCE && !want; // not JSON on the tape: content cannot be compared
     if (raw_unknown)
         v->report->present_only++;
     else if (!same)
         tell(v, it, VERIFY_SOURCE, have);
-    else if (v->set->exact && it->doc.final_version >= 0 && !(it->doc.flags & PLAN_DOC_DIVERGED) && json_int(json_member(d, "_version"), -1) != it->doc.final_version)
+    else if (version_differs(v, it, d))
         tell(v, it, VERIFY_VERSION, have);
     else
         v->report->equal++;
@@ -151,34 +178,78 @@ static void add_ref(struct verifying *v, const struct item *it)
     buf_add_byte(&v->body, '}');
 }
 
-static bool flush(struct verifying *v)
+static bool ask(struct verifying *v, unsigned lane)
 {
-    if (!v->count)
-        return true;
-    struct arena *a = &v->arena;
+    struct batch *b = &v->batches[lane];
     buf_clear(&v->body);
     buf_add_text(&v->body, "{\"docs\":[");
-    for (size_t i = 0; i < v->count; i++)
-        add_ref(v, &v->items[i]);
+    for (size_t i = 0; i < b->count; i++)
+        add_ref(v, &b->items[i]);
     buf_add_text(&v->body, "]}");
     if (v->body.failed)
         return fault_memory(v->fault);
-    struct json *j = target_json(v->set->target, a, "POST", "/_mget", buf_view(&v->body), v->fault), *docs = j ? json_member(j, "docs") : NULL;
-    if (!docs || docs->count != v->count)
-        return v->fault->kind != FAULT_NONE ? false : fault_system(v->fault, "the target's answer does not fit the question");
+    b->asked = true;
+    return target_start(v->set->target, lane, "POST", "/_mget", &v->body, v->fault);
+}
+
+static bool hear(struct verifying *v, unsigned lane, struct target_reply *reply)
+{
+    struct batch *b = &v->batches[lane];
+    char why[300];
+    bool busy = reply->status == 0 || reply->status == 429 || reply->status == 503;
+    b->asked = false;
+    if (busy && b->pauses < PAUSES_MAX) {
+        usleep(200000u << (b->pauses < 4 ? b->pauses : 4));
+        b->pauses++;
+        return ask(v, lane);
+    }
+    arena_reset(&v->parsed);
+    struct json *j = reply->status == 200 ? json_parse(&v->parsed, buf_view(&reply->body), NULL) : NULL, *docs = json_member(j, "docs");
+    if (!docs || docs->count != b->count) {
+        target_reason(reply, why, sizeof why);
+        return fault_system(v->fault, "reading documents from the target: %s", reply->status ? why : reply->error);
+    }
     size_t i = 0;
     for (struct json *d = docs->first; d; d = d->next, i++)
-        judge(v, &v->items[i], d);
-    v->count = v->bytes = 0;
-    arena_reset(a);
+        judge(v, &b->items[i], d);
+    b->count = b->bytes = b->pauses = 0;
+    arena_reset(&b->arena);
     return true;
 }
 
-static bool keep(struct verifying *v, const struct plan_doc *doc)
+// A batch that can be filled: one whose answer is awaited is heard first where none is free.
+static struct batch *free_batch(struct verifying *v)
 {
-    struct item *it = &v->items[v->count];
+    for (;;) {
+        struct target_reply *reply;
+        for (unsigned i = 0; i < v->lanes; i++)
+            if (!v->batches[i].asked)
+                return &v->batches[i];
+        int lane = target_poll(v->set->target, 1000, &reply);
+        if (lane >= 0 && !hear(v, (unsigned)lane, reply))
+            return NULL;
+    }
+}
+
+static bool hear_all(struct verifying *v)
+{
+    for (unsigned i = 0; i < v->lanes; i++)
+        if (v->batches[i].count && !v->batches[i].asked && !ask(v, i))
+            return false;
+    while (target_busy(v->set->target)) {
+        struct target_reply *reply;
+        int lane = target_poll(v->set->target, 1000, &reply);
+        if (lane >= 0 && !hear(v, (unsigned)lane, reply))
+            return false;
+    }
+    return true;
+}
+
+static bool keep(struct verifying *v, struct batch *b, const struct plan_doc *doc)
+{
+    struct item *it = &b->items[b->count];
     *it = (struct item){.doc = *doc};
-    struct arena *a = &v->arena;
+    struct arena *a = &b->arena;
     it->doc.steps = arena_copy(a, doc->steps, doc->step_count * sizeof *doc->steps);
     it->doc.id.at = arena_copy(a, doc->id.at, doc->id.size);
     it->doc.routing.at = arena_copy(a, doc->routing.at, doc->routing.size);
@@ -188,10 +259,32 @@ static bool keep(struct verifying *v, const struct plan_doc *doc)
     struct journal_doc d;
     if (v->set->journal && journal_find(v->set->journal, apply_key(&it->doc), &d))
         it->journal = d.state;
-    if (!expect(v, it))
+    if (!expect(v, b, it))
         return false;
-    v->count++;
+    b->count++;
     return true;
+}
+
+// Lanes of the target that is open; a fault leaves none under way.
+static bool open_batches(struct verifying *v)
+{
+    v->lanes = target_lanes(v->set->target) < LANES ? target_lanes(v->set->target) : LANES;
+    v->batches = mem_zero(v->lanes, sizeof *v->batches);
+    for (unsigned i = 0; v->batches && i < v->lanes; i++)
+        arena_init(&v->batches[i].arena, 0);
+    arena_init(&v->parsed, 0);
+    return v->batches != NULL;
+}
+
+static void close_batches(struct verifying *v)
+{
+    struct target_reply *reply;
+    while (target_busy(v->set->target))
+        target_poll(v->set->target, 1000, &reply);
+    for (unsigned i = 0; v->batches && i < v->lanes; i++)
+        arena_fini(&v->batches[i].arena);
+    arena_fini(&v->parsed);
+    mem_free(v->batches);
 }
 
 bool verify_run(const struct verify_settings *set, struct verify_report *report, struct fault *fault)
@@ -205,9 +298,9 @@ bool verify_run(const struct verify_settings *set, struct verify_report *report,
     v->set = set;
     v->report = report;
     v->fault = fault;
-    arena_init(&v->arena, 0);
+    struct batch *b = NULL;
     uint64_t total = plan_total(set->plan)->documents;
-    bool ok = plan_rewind(set->plan, fault);
+    bool ok = (open_batches(v) || fault_memory(fault)) && plan_rewind(set->plan, fault);
     while (ok) {
         ok = plan_next(set->plan, &doc, fault);
         if (!ok || !doc.step_count)
@@ -224,12 +317,16 @@ bool verify_run(const struct verify_settings *set, struct verify_report *report,
             report->present_only++;
             continue;
         }
-        ok = keep(v, &doc) && (v->count < BATCH && v->bytes < BATCH_BYTES ? true : flush(v));
+        ok = (b || (b = free_batch(v))) && keep(v, b, &doc);
+        if (ok && (b->count == BATCH || b->bytes >= BATCH_BYTES)) {
+            ok = ask(v, (unsigned)(b - v->batches));
+            b = NULL;
+        }
     }
-    ok = ok && flush(v);
+    ok = ok && hear_all(v);
+    close_batches(v);
     fold_fini(&v->action);
     buf_fini(&v->body);
-    arena_fini(&v->arena);
     mem_free(v);
     return ok;
 }

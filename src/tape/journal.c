@@ -3,7 +3,8 @@
 // Flow: put -> table in memory, and a packed record -> commit: one row of `log` with all records since -> the table is full:
 // its rows go to `doc`, sorted by key, and the log begins anew. Open: the log's rows come back into the table.
 // Keys are hashes: each alone would touch a page of its own, so they are written in large, sorted lots.
-// Invariants: 1. what was committed is in `log` or `doc`. 2. the table is newer than `doc`. 3. it never grows beyond KEPT_MAX.
+// Invariants: 1. what was committed is in `log` or `doc`. 2. the table is newer than `doc`. 3. `log` and the table never grow
+// beyond KEPT_MAX. 4. intents and ends are read by a later run alone: while nothing older stands in their way they are only logged.
 #include "journal.h"
 
 #include "../base/diag.h"
@@ -40,6 +41,8 @@ struct journal {
     struct slot *slots;
     size_t room, count;  // room is a power of two
     struct buf pending;  // records since the last commit
+    size_t records;      // in `log`
+    bool fresh;          // nothing was noted when it was opened
     bool docs;           // there are rows in `doc`
     int lock;            // one writer; -1: somebody else is
 };
@@ -109,8 +112,10 @@ static bool unpack(struct bytes *from, uint64_t *key, struct journal_doc *doc)
     return doc->state > JOURNAL_NONE && doc->state <= JOURNAL_OWN;
 }
 
-static bool load(struct journal *j, struct fault *fault)
+// The log into the table; `fill`: once more, for settling.
+static bool load(struct journal *j, bool fill, struct fault *fault)
 {
+    j->records = 0;
     sqlite3_stmt *s = j->s[LOGS];
     int rc = SQLITE_DONE;
     bool ok = true;
@@ -123,12 +128,15 @@ static bool load(struct journal *j, struct fault *fault)
                 sqlite3_reset(s);
                 return fault_user(fault, "%s is damaged: its records cannot be read; name another with --journal, and restore the copy anew", j->path);
             }
+            j->records++;
             ok = remember(j, key, &doc) || fault_memory(fault);
         }
     }
     sqlite3_reset(s);
     if (ok && rc != SQLITE_DONE)
         return db_fault(j->db, j->path, fault);
+    if (ok && fill)
+        return true;
     if (ok)
         j->docs = sqlite3_step(j->s[DOCS]) == SQLITE_ROW && sqlite3_column_int(j->s[DOCS], 0);
     sqlite3_reset(j->s[DOCS]);
@@ -155,9 +163,11 @@ struct journal *journal_open(const char *path, struct fault *fault)
         j->lock = lock;
     else if (lock >= 0)
         close(lock);
-    ok = ok && (grow(j) || fault_memory(fault)) && load(j, fault);
-    if (ok)
+    ok = ok && (grow(j) || fault_memory(fault)) && load(j, false, fault);
+    if (ok) {
+        j->fresh = !j->count && !j->docs;
         return j;
+    }
     struct fault ignored;
     journal_close(j, &ignored);
     return NULL;
@@ -185,6 +195,8 @@ static bool put_row(struct journal *j, const struct slot *slot)
 static bool settle(struct journal *j, struct fault *fault)
 {
     size_t n = 0;
+    if (!load(j, true, fault))
+        return false;
     for (size_t i = 0; i < j->room; i++)
         if (j->slots[i].doc.state != JOURNAL_NONE)
             j->slots[n++] = j->slots[i];
@@ -196,7 +208,7 @@ static bool settle(struct journal *j, struct fault *fault)
     if (!ok)
         return db_fault(j->db, j->path, fault);
     memset(j->slots, 0, j->room * sizeof *j->slots);
-    j->count = 0;
+    j->count = j->records = 0;
     j->docs = true;
     return true;
 }
@@ -211,7 +223,7 @@ bool journal_commit(struct journal *j, struct fault *fault)
     if (db_run(j->s[LOG]) != SQLITE_DONE)
         return db_fault(j->db, j->path, fault);
     buf_clear(&j->pending);
-    return j->count < KEPT_MAX || settle(j, fault);
+    return j->records < KEPT_MAX || settle(j, fault);
 }
 
 bool journal_close(struct journal *j, struct fault *fault)
@@ -291,5 +303,12 @@ bool journal_put(struct journal *j, uint64_t key, const struct journal_doc *doc,
 {
     if (!may_write(j, fault))
         return false;
-    return (pack(&j->pending, key, doc) && remember(j, key, doc)) || fault_memory(fault);
+    bool later = j->fresh && (doc->state == JOURNAL_INTENT || doc->state == JOURNAL_DONE);
+    j->records++;
+    return (pack(&j->pending, key, doc) && (later || remember(j, key, doc))) || fault_memory(fault);
+}
+
+bool journal_is_fresh(const struct journal *j)
+{
+    return j->fresh;
 }

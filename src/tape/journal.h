@@ -26,6 +26,7 @@ bool journal_close(struct journal *j, struct fault *fault);
 // False: there is none (out untouched).
 bool journal_meta(struct journal *j, const char *key, struct buf *out);
 bool journal_set_meta(struct journal *j, const char *key, struct bytes value, struct fault *fault); // durable at once
+bool journal_is_fresh(const struct journal *j); // no document was noted when it was opened: then intents and ends noted since are not found
 bool journal_find(struct journal *j, uint64_t key, struct journal_doc *doc); // state NONE: no row
 bool journal_put(struct journal *j, uint64_t key, const struct journal_doc *doc, struct fault *fault);
 bool journal_commit(struct journal *j, struct fault *fault); // survives a crash of this program from here on

@@ -84,6 +84,15 @@ size_t tape_count(const struct tape *t)
     return 1;
 }
 
+bool tape_span(struct tape *t, int64_t *first_ns, int64_t *last_ns)
+{
+    for (size_t i = 0; i < t->x_count; i++) {
+        *first_ns = !i || t->x[i].time_ns < *first_ns ? t->x[i].time_ns : *first_ns;
+        *last_ns = !i || t->x[i].time_ns > *last_ns ? t->x[i].time_ns : *last_ns;
+    }
+    return t->x_count > 0;
+}
+
 const char *tape_name(const struct tape *t, size_t which)
 {
     (void)t;
