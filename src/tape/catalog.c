@@ -47,6 +47,13 @@ void catalog_unlink(const char *path)
     }
 }
 
+// A file whose maker died before it was whole.
+static bool is_unfinished(const char *name)
+{
+    size_t size = strlen(name), suffix = strlen(FORMAT_NEW_SUFFIX);
+    return size > suffix && strcmp(name + size - suffix, FORMAT_NEW_SUFFIX) == 0;
+}
+
 bool catalog_check_dir(const char *dir, bool *exists, struct fault *fault)
 {
     *exists = false;
@@ -64,7 +71,7 @@ bool catalog_check_dir(const char *dir, bool *exists, struct fault *fault)
         uint32_t number;
         bool body;
         if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0 || strcmp(e->d_name, "lost+found") == 0 ||
-            strcmp(e->d_name, FORMAT_LOCK_NAME) == 0)
+            strcmp(e->d_name, FORMAT_LOCK_NAME) == 0 || is_unfinished(e->d_name))
             continue;
         if (strcmp(e->d_name, FORMAT_TAPE_NAME) == 0 || format_parse_name(e->d_name, &name_size, &number, &body))
             tape = true;
@@ -395,8 +402,11 @@ static bool match_directory(struct catalog *c, struct fault *fault)
     if (!d)
         return fault_errno(fault, errno, "cannot open %s", c->dir);
     bool ok = true;
-    for (struct dirent *e; ok && (e = readdir(d));)
+    for (struct dirent *e; ok && (e = readdir(d));) {
+        if (is_unfinished(e->d_name))
+            unlinkat(dirfd(d), e->d_name, 0);
         ok = adopt(c, e->d_name, fault);
+    }
     closedir(d);
     char path[PATH_MAX];
     for (size_t i = 0; ok && i < c->count; i++) { // files whose tombstone stands

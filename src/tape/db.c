@@ -6,7 +6,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 // Logs: many small rows. Bodies: few large blobs, never touched twice. WAL files are folded in every few MiB.
@@ -63,43 +65,85 @@ int64_t db_int(sqlite3 *db, const char *sql, int64_t otherwise)
     return otherwise;
 }
 
-static int configure(sqlite3 *db, const struct db_kind *kind, bool fresh)
+// Commits are made durable by db_sync where the file is in WAL mode, else by SQLite itself.
+static int configure(sqlite3 *db, const struct db_kind *kind)
 {
-    char sql[320];
-    int code = SQLITE_OK;
+    char sql[256];
     sqlite3_extended_result_codes(db, 1);
     sqlite3_busy_timeout(db, BUSY_MS);
-    if (fresh) {
-        snprintf(sql, sizeof sql, "PRAGMA page_size=%d; PRAGMA journal_mode=%s;", kind->page_bytes, kind->wal ? "WAL" : "DELETE");
-        code = db_exec(db, sql);
-    }
-    // Commits are made durable by db_sync where the file is in WAL mode, else by SQLite itself.
     snprintf(sql, sizeof sql, "PRAGMA synchronous=%s; PRAGMA cache_size=-%d; PRAGMA wal_autocheckpoint=%d; PRAGMA secure_delete=OFF;"
              "PRAGMA temp_store=MEMORY;", kind->wal ? "NORMAL" : "FULL", kind->cache_kib, kind->checkpoint_pages);
-    return code == SQLITE_OK ? db_exec(db, sql) : code;
+    return db_exec(db, sql);
+}
+
+// A new file's bytes, made in memory. NULL: memory out, or the schema is wrong.
+static unsigned char *make_image(const struct db_kind *kind, size_t *size)
+{
+    sqlite3 *db = NULL;
+    sqlite3_int64 bytes = 0;
+    unsigned char *image = NULL;
+    char stamp[128];
+    snprintf(stamp, sizeof stamp, "PRAGMA page_size=%d; BEGIN; PRAGMA application_id=%u; PRAGMA user_version=%d;", kind->page_bytes,
+             (unsigned)kind->application_id, FORMAT_VERSION);
+    if (sqlite3_open_v2(":memory:", &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL) == SQLITE_OK && db_exec(db, stamp) == SQLITE_OK &&
+        db_exec(db, kind->sql) == SQLITE_OK && db_exec(db, "COMMIT") == SQLITE_OK)
+        image = sqlite3_serialize(db, "main", &bytes, 0);
+    db_close(db);
+    if (image && kind->wal) // SQLite's file format, bytes 18 and 19 of the header
+        image[18] = image[19] = 2;
+    *size = (size_t)bytes;
+    return image;
+}
+
+static bool write_all(int fd, const unsigned char *at, size_t size)
+{
+    for (ssize_t done; size; at += done, size -= (size_t)done) {
+        done = write(fd, at, size);
+        if (done < 0 && errno == EINTR)
+            done = 0;
+        else if (done <= 0)
+            return false;
+    }
+    return true;
+}
+
+// Written beside its place, synced and renamed there: at its place a file is whole or not at all, for one sync where
+// SQLite's own transactions take six.
+static bool write_image(const char *path, const struct db_kind *kind)
+{
+    size_t size;
+    char beside[PATH_MAX];
+    int error = 0;
+    struct stat there;
+    unsigned char *image = make_image(kind, &size);
+    snprintf(beside, sizeof beside, "%s" FORMAT_NEW_SUFFIX, path);
+    int fd = image ? open(beside, O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC | O_NOFOLLOW, 0600) : -1;
+    if (!image)
+        error = ENOMEM;
+    else if (stat(path, &there) == 0 && there.st_size > 0)
+        error = EEXIST;
+    else if (fd < 0 || !write_all(fd, image, size) || fsync(fd) != 0 || rename(beside, path) != 0)
+        error = errno;
+    if (fd >= 0)
+        close(fd);
+    if (error && fd >= 0)
+        unlink(beside);
+    sqlite3_free(image);
+    errno = error;
+    return !error;
 }
 
 bool db_create(const char *path, const struct db_kind *kind, sqlite3 **db, enum db_trouble *trouble, struct fault *fault)
 {
     *db = NULL;
     *trouble = DB_BROKEN;
-    int fd = open(path, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0600);
-    if (fd < 0) {
+    if (!write_image(path, kind)) {
         *trouble = errno == ENOSPC || errno == EDQUOT ? DB_DISK_FULL : errno == EIO ? DB_DISK_ERROR : DB_BROKEN;
-        return fault_errno(fault, errno, "cannot create %s", path);
+        return errno == ENOMEM ? fault_memory(fault) : fault_errno(fault, errno, "cannot create %s", path);
     }
-    close(fd);
     int code = sqlite3_open_v2(path, db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
     if (code == SQLITE_OK)
-        code = configure(*db, kind, true);
-    char stamp[96]; // in the schema's transaction: a file is either empty or one of ours
-    snprintf(stamp, sizeof stamp, "BEGIN; PRAGMA application_id=%u; PRAGMA user_version=%d;", (unsigned)kind->application_id, FORMAT_VERSION);
-    if (code == SQLITE_OK)
-        code = db_exec(*db, stamp);
-    if (code == SQLITE_OK)
-        code = db_exec(*db, kind->sql);
-    if (code == SQLITE_OK)
-        code = db_exec(*db, "COMMIT");
+        code = configure(*db, kind);
     if (code == SQLITE_OK)
         return true;
     *trouble = db_trouble(*db, code);
@@ -126,7 +170,7 @@ bool db_open(const char *path, const struct db_kind *kind, bool write, sqlite3 *
     int64_t id = 0, version = 0;
     int code = sqlite3_open_v2(path, db, flags, NULL);
     if (code == SQLITE_OK)
-        code = configure(*db, kind, false);
+        code = configure(*db, kind);
     if (code == SQLITE_OK)
         code = db_exec(*db, "SELECT 1 FROM sqlite_schema");
     if (code != SQLITE_OK) {
@@ -234,23 +278,42 @@ int db_sync(sqlite3 *db)
     return file->pMethods->xSync(file, SQLITE_SYNC_NORMAL | SQLITE_SYNC_DATAONLY);
 }
 
+static int sync_main(sqlite3 *db)
+{
+    sqlite3_file *file = NULL;
+    int code = sqlite3_file_control(db, "main", SQLITE_FCNTL_FILE_POINTER, &file);
+    return code != SQLITE_OK || !file || !file->pMethods ? code : file->pMethods->xSync(file, SQLITE_SYNC_NORMAL);
+}
+
+// Only two bytes of the file's first sector change: no journal is needed for them on the disk, a file is in one mode or the other.
+static int leave_wal(sqlite3 *db)
+{
+    sqlite3_stmt *s = NULL;
+    int code = db_exec(db, "PRAGMA synchronous=OFF");
+    if (code == SQLITE_OK)
+        code = sqlite3_prepare_v2(db, "PRAGMA journal_mode=MEMORY", -1, &s, NULL);
+    if (code == SQLITE_OK) {
+        code = sqlite3_step(s);
+        if (code == SQLITE_ROW)
+            code = bytes_equal_text(db_text(s, 0), "memory") ? SQLITE_OK : SQLITE_BUSY;
+    }
+    sqlite3_finalize(s);
+    int restored = db_exec(db, "PRAGMA journal_mode=DELETE; PRAGMA synchronous=FULL");
+    return code == SQLITE_OK ? restored : code;
+}
+
 int db_seal(sqlite3 *db)
 {
     // A reader that still holds the file keeps it in WAL mode (SQLITE_BUSY): the recorder must not wait for it.
     sqlite3_busy_timeout(db, 100);
-    sqlite3_stmt *s = NULL;
     int code = db_exec(db, "PRAGMA wal_checkpoint(TRUNCATE)");
     if (code == SQLITE_OK)
-        code = sqlite3_prepare_v2(db, "PRAGMA journal_mode=DELETE", -1, &s, NULL);
-    if (code == SQLITE_OK) {
-        code = sqlite3_step(s);
-        if (code == SQLITE_ROW)
-            code = bytes_equal_text(db_text(s, 0), "delete") ? SQLITE_OK : SQLITE_BUSY;
-    }
-    sqlite3_finalize(s);
+        code = leave_wal(db);
+    if (code == SQLITE_OK)
+        code = sync_main(db);
     int64_t pages = db_int(db, "PRAGMA page_count", 0), page = db_int(db, "PRAGMA page_size", 0);
     if (code == SQLITE_OK && pages * page <= SMALL_BYTES && page > SMALL_PAGE_BYTES)
-        db_exec(db, "PRAGMA synchronous=FULL; PRAGMA page_size=1024; VACUUM"); // if it fails the file stays as it was
+        db_exec(db, "PRAGMA page_size=1024; VACUUM"); // if it fails the file stays as it was
     return code;
 }
 

@@ -21,6 +21,7 @@
 
 #define FORMAT_LOG_SUFFIX ".log.db"
 #define FORMAT_BODY_SUFFIX ".body.db"
+#define FORMAT_NEW_SUFFIX "-new" // a file that is being made: not there yet
 #define FORMAT_TAPE_NAME "tape.db"
 #define FORMAT_ALERTS_NAME "alerts.db"
 #define FORMAT_LOCK_NAME "lock"

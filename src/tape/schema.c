@@ -136,6 +136,7 @@ const char format_tape_more_sql[] = COVERAGE;
 
 const char format_tape_sql[] =
     "CREATE TABLE tape(id TEXT PRIMARY KEY, created_us INTEGER NOT NULL) WITHOUT ROWID;"
+    "INSERT INTO tape VALUES(lower(hex(randomblob(16))), CAST((julianday('now')-2440587.5)*86400000000 AS INTEGER));"
     "CREATE TABLE segment(number INTEGER PRIMARY KEY, name TEXT NOT NULL, start_us INTEGER NOT NULL, first_us INTEGER,"
     " last_us INTEGER, next_id INTEGER, first_x INTEGER, last_x INTEGER, rows INTEGER, ops INTEGER, gaps INTEGER,"
     " alerts INTEGER, log_bytes INTEGER, body_bytes INTEGER,"

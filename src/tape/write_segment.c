@@ -8,6 +8,7 @@
 #include "repair.h"
 
 #include <limits.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -150,6 +151,35 @@ static struct catalog_segment *catalog_row(struct tape_writer *w, uint32_t numbe
     return NULL;
 }
 
+struct sealing {
+    sqlite3 *db;
+    int code;
+    pthread_t thread;
+    bool beside;
+};
+
+static void *seal(void *ctx)
+{
+    struct sealing *s = ctx;
+    s->code = s->db ? db_seal(s->db) : SQLITE_OK;
+    return NULL;
+}
+
+// Folding in is copying and waiting for the disk: both files do it at the same time.
+static void start_sealing(struct sealing *s)
+{
+    s->beside = s->db && pthread_create(&s->thread, NULL, seal, s) == 0;
+}
+
+static int end_sealing(struct sealing *s)
+{
+    if (s->beside)
+        pthread_join(s->thread, NULL);
+    else
+        seal(s);
+    return s->code;
+}
+
 bool segment_seal(struct tape_writer *w)
 {
     struct segment_state *s = &w->seg;
@@ -164,10 +194,13 @@ bool segment_seal(struct tape_writer *w)
         return !w->failed;
     db_finalize(LOG_STATEMENTS, s->log_stmt);
     db_finalize(BODY_STATEMENTS, s->body_stmt);
+    struct sealing body = {.db = s->body};
+    start_sealing(&body);
     int code = repair_finish_log(s->log, false);
     if (code == SQLITE_OK)
         code = db_sync(s->log);
     if (code != SQLITE_OK) {
+        end_sealing(&body);
         enum db_trouble trouble = db_trouble(s->log, code);
         if (trouble == DB_BROKEN)
             w->failed = !db_fault(s->log, s->name, &w->fault);
@@ -175,7 +208,8 @@ bool segment_seal(struct tape_writer *w)
         return !w->failed;
     }
     // From here on failing is harmless. A reader in the way leaves the segment unsealed in the catalog: it is tried again.
-    bool plain = (!s->body || db_seal(s->body) == SQLITE_OK) && db_seal(s->log) == SQLITE_OK;
+    bool plain = db_seal(s->log) == SQLITE_OK;
+    plain &= end_sealing(&body) == SQLITE_OK;
     struct catalog_segment *row = catalog_row(w, s->number);
     struct fault ignored;
     if (row && plain)

@@ -8,6 +8,7 @@
 #include "../../../src/tape/fsck.h"
 
 #include <fcntl.h>
+#include <pthread.h>
 
 enum kind { NOTHING, WRITE_FULL, WRITE_ERROR, SYNC_ERROR, POWER };
 
@@ -40,6 +41,7 @@ struct shim {
 
 static sqlite3_vfs *inner;
 static sqlite3_vfs outer;
+static pthread_mutex_t one_at_a_time = PTHREAD_MUTEX_INITIALIZER; // two files can be sealed at once; a copy must be of one moment
 
 static void copy_file(const char *from, const char *to)
 {
@@ -90,7 +92,7 @@ static bool fails(enum kind kind, long count)
 static int shim_close(sqlite3_file *f) { return ((struct shim *)f)->real->pMethods->xClose(((struct shim *)f)->real); }
 static int shim_read(sqlite3_file *f, void *to, int n, sqlite3_int64 at) { return ((struct shim *)f)->real->pMethods->xRead(((struct shim *)f)->real, to, n, at); }
 
-static int shim_write(sqlite3_file *f, const void *from, int n, sqlite3_int64 at)
+static int write_or_fail(sqlite3_file *f, const void *from, int n, sqlite3_int64 at)
 {
     struct shim *s = (struct shim *)f;
     if (s->name[0]) {
@@ -110,9 +112,23 @@ static int shim_write(sqlite3_file *f, const void *from, int n, sqlite3_int64 at
     return s->real->pMethods->xWrite(s->real, from, n, at);
 }
 
-static int shim_truncate(sqlite3_file *f, sqlite3_int64 n) { return ((struct shim *)f)->real->pMethods->xTruncate(((struct shim *)f)->real, n); }
+static int shim_write(sqlite3_file *f, const void *from, int n, sqlite3_int64 at)
+{
+    pthread_mutex_lock(&one_at_a_time);
+    int code = write_or_fail(f, from, n, at);
+    pthread_mutex_unlock(&one_at_a_time);
+    return code;
+}
 
-static int shim_sync(sqlite3_file *f, int flags)
+static int shim_truncate(sqlite3_file *f, sqlite3_int64 n)
+{
+    pthread_mutex_lock(&one_at_a_time);
+    int code = ((struct shim *)f)->real->pMethods->xTruncate(((struct shim *)f)->real, n);
+    pthread_mutex_unlock(&one_at_a_time);
+    return code;
+}
+
+static int sync_or_fail(sqlite3_file *f, int flags)
 {
     struct shim *s = (struct shim *)f;
     plan.syncs++;
@@ -126,6 +142,14 @@ static int shim_sync(sqlite3_file *f, int flags)
     }
     (void)flags;
     return SQLITE_OK; // nothing here needs the real disk
+}
+
+static int shim_sync(sqlite3_file *f, int flags)
+{
+    pthread_mutex_lock(&one_at_a_time);
+    int code = sync_or_fail(f, flags);
+    pthread_mutex_unlock(&one_at_a_time);
+    return code;
 }
 
 static int shim_size(sqlite3_file *f, sqlite3_int64 *n) { return ((struct shim *)f)->real->pMethods->xFileSize(((struct shim *)f)->real, n); }
@@ -147,6 +171,18 @@ static const sqlite3_io_methods methods = {
     shim_sector, shim_traits, shim_map, shim_shm_lock, shim_barrier, shim_unmap, shim_fetch, shim_unfetch,
 };
 
+// db_create syncs a file before it stands at its place; SQLite's VFS sees it from then on.
+static void keep_made(const char *name)
+{
+    char to[700];
+    struct stat st;
+    snprintf(to, sizeof to, "%s/%s", plan.durable, base_name(name));
+    pthread_mutex_lock(&one_at_a_time);
+    if (stat(to, &st) != 0)
+        copy_file(name, to);
+    pthread_mutex_unlock(&one_at_a_time);
+}
+
 static int shim_open(sqlite3_vfs *v, const char *name, sqlite3_file *f, int flags, int *out)
 {
     (void)v;
@@ -156,6 +192,8 @@ static int shim_open(sqlite3_vfs *v, const char *name, sqlite3_file *f, int flag
     if (name)
         snprintf(s->name, sizeof s->name, "%s", name);
     int code = inner->xOpen(inner, name, s->real, flags, out);
+    if (plan.kind == POWER && name && flags & SQLITE_OPEN_MAIN_DB)
+        keep_made(name);
     f->pMethods = s->real->pMethods ? &methods : NULL;
     return code;
 }
@@ -165,9 +203,12 @@ static int shim_delete(sqlite3_vfs *v, const char *name, int sync)
     (void)v;
     char to[700];
     snprintf(to, sizeof to, "%s/%s", plan.durable, base_name(name));
+    pthread_mutex_lock(&one_at_a_time);
     if (plan.kind == POWER)
         unlink(to);
-    return inner->xDelete(inner, name, sync);
+    int code = inner->xDelete(inner, name, sync);
+    pthread_mutex_unlock(&one_at_a_time);
+    return code;
 }
 
 static int set_up(void **state)
