@@ -39,6 +39,7 @@ static void pack_bytes(struct packing *p, struct bytes *b)
 
 static void *pack_begin(struct parcel_packer *p, enum parcel_kind kind, size_t size, struct packing *packing)
 {
+    parcel_flush(p);
     struct parcel *parcel = size <= MESSAGE_BYTES_MAX ? ring_reserve(p->ring, sizeof *parcel + size) : NULL;
     if (!parcel) {
         p->stats.refused++;
@@ -147,16 +148,51 @@ struct body_parcel {
     struct body_piece piece;
 };
 
+void parcel_flush(struct parcel_packer *p)
+{
+    if (!p->body)
+        return;
+    const uint8_t *end = p->body->piece.bytes.at + p->body->piece.bytes.size;
+    size_t before = (sizeof(struct parcel) + 7) & ~(size_t)7;
+    ring_commit(p->ring, (size_t)(end - ((const uint8_t *)p->body - before)));
+    p->body = NULL;
+}
+
+static bool begin_body(struct parcel_packer *p, const struct body_parcel *parcel, size_t room)
+{
+    struct packing packing;
+    if (!pack_begin(p, PARCEL_BODY, sizeof *parcel + 16 + room, &packing))
+        return false;
+    p->body = pack_array(&packing, parcel, sizeof *parcel);
+    p->body->piece.bytes = bytes_of(packing.at + packing.used, 0);
+    p->body_room = room;
+    return true;
+}
+
+static bool continues(const struct body_parcel *body, uint64_t id, enum body_side side, const struct body_piece *piece)
+{
+    return body && body->id == id && body->side == side && body->piece.raw == piece->raw && !piece->hole_bytes && !piece->hole_unknown;
+}
+
 static void sink_body(void *ctx, uint64_t id, enum body_side side, const struct body_piece *piece)
 {
-    static const size_t strings[] = {STRING(body_parcel, piece.bytes)};
+    struct parcel_packer *p = ctx;
     struct body_parcel parcel = {id, side, *piece};
     struct bytes rest = piece->bytes;
-    do {
-        parcel.piece.bytes = bytes_of(rest.at, rest.size < BODY_PIECE_BYTES ? rest.size : BODY_PIECE_BYTES);
-        send_flat(ctx, PARCEL_BODY, &parcel, sizeof parcel, strings, 1);
-        rest = bytes_from(rest, parcel.piece.bytes.size);
-    } while (rest.size);
+    if (!continues(p->body, id, side, piece) && !begin_body(p, &parcel, BODY_PIECE_BYTES))
+        return;
+    while (rest.size) {
+        if (!p->body_room && !begin_body(p, &parcel, BODY_PIECE_BYTES))
+            return;
+        size_t size = rest.size < p->body_room ? rest.size : p->body_room;
+        struct bytes *bytes = &p->body->piece.bytes;
+        memcpy((uint8_t *)(uintptr_t)bytes->at + bytes->size, rest.at, size);
+        bytes->size += size;
+        p->body_room -= size;
+        rest = bytes_from(rest, size);
+    }
+    if (p->body->piece.hole_bytes || p->body->piece.hole_unknown)
+        parcel_flush(p); // stands alone
 }
 
 struct ops_parcel {

@@ -7,14 +7,18 @@ struct parcel_stats {
     uint64_t refused; // a message that did not fit the queue: hostile sizes; counted and told
 };
 
-// The sink for es_open: every call becomes a message. next_id and its context come from the tape.
+// The sink for es_open: every call becomes a message; pieces of one body that come one behind the other share one.
+// next_id and its context come from the tape.
 struct parcel_packer {
     struct ring *ring;
     uint64_t (*next_id)(void *ctx);
     void *next_id_ctx;
+    struct body_parcel *body; // under construction at the ring's head, or NULL
+    size_t body_room;
     struct parcel_stats stats;
 };
 struct record_sink parcel_sink(struct parcel_packer *p);
+void parcel_flush(struct parcel_packer *p); // a body's message under construction is sent; any other message does so, too
 
 // Messages of the recorder itself.
 enum parcel_kind {

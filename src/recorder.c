@@ -436,6 +436,7 @@ bool recorder_run(struct recorder *r, void (*report)(void *, const struct record
     if (end_ns != WHEN_UNKNOWN)
         send_beat(r, NOTE_HEARTBEAT, end_ns);
     close_stages(r, &last);
+    parcel_flush(&r->packer);
     ring_finish(r->ring);
     pthread_join(r->thread, NULL);
     if (r->tape_failed && ok) {

@@ -4,6 +4,8 @@
 // 16. One that would wrap is preceded by a filler that runs to the ring's end.
 // 1. head (written up to) belongs to the writer, tail (read up to) to the reader; both only grow.
 // 2. head - tail <= size.
+//    Each end keeps what it last saw of the other and looks again only when that is used up: at full flow neither cache line
+//    travels from core to core with every message.
 // 3. Sleeping: a side sets its `asleep` flag, looks again, then sleeps; the other side publishes first and looks at the flag
 //    after (both sequentially consistent), so no wake-up is lost. A reader that has just been busy naps without the flag for
 //    a millisecond first: a writer in full flow never pays for waking it.
@@ -28,12 +30,14 @@ struct ring {
     // The two ends on cache lines of their own.
     char pad_head[64];
     _Atomic uint64_t head;
+    uint64_t reserved_at, tail_seen; // the writer's own
     char pad_tail[64];
     _Atomic uint64_t tail;
+    uint64_t head_seen;              // the reader's own
+    bool reader_busy;
     char pad_flags[64];
     _Atomic bool reader_asleep, writer_asleep, finished, left;
-    uint64_t reserved_at;
-    bool reader_busy;
+    char pad_lock[64];
     pthread_mutex_t lock;
     pthread_cond_t wake;
 };
@@ -102,7 +106,10 @@ static size_t rounded(size_t size)
 // Waits until `need` bytes are free behind head; false when the reader has left.
 static bool wait_for_room(struct ring *r, uint64_t head, size_t need)
 {
-    while (head + need - atomic_load_explicit(&r->tail, memory_order_acquire) > r->size) {
+    while (head + need - r->tail_seen > r->size) {
+        r->tail_seen = atomic_load_explicit(&r->tail, memory_order_acquire);
+        if (head + need - r->tail_seen <= r->size)
+            break;
         pthread_mutex_lock(&r->lock);
         atomic_store(&r->writer_asleep, true);
         // Woken when half the ring is free: fewer switches than one per message.
@@ -161,7 +168,7 @@ void *ring_peek(struct ring *r, size_t *size, int wait_ms, bool *ended)
     *ended = false;
     for (int round = 0;; round++) {
         uint64_t tail = atomic_load_explicit(&r->tail, memory_order_relaxed);
-        while (tail != atomic_load(&r->head)) {
+        while (tail != r->head_seen || tail != (r->head_seen = atomic_load(&r->head))) {
             struct ring_header *h = (struct ring_header *)(r->at + (tail & r->mask));
             if (!h->filler) {
                 *size = h->size;
@@ -198,7 +205,7 @@ void ring_release(struct ring *r)
     struct ring_header *h = (struct ring_header *)(r->at + (tail & r->mask));
     tail += rounded(h->size);
     atomic_store(&r->tail, tail);
-    if (atomic_load_explicit(&r->head, memory_order_relaxed) - tail <= r->size / 2)
+    if (atomic_load(&r->writer_asleep) && atomic_load_explicit(&r->head, memory_order_relaxed) - tail <= r->size / 2)
         wake_if(r, &r->writer_asleep);
 }
 
