@@ -84,7 +84,7 @@ void fsck_places(struct fsck_segment *s)
         fsck_expect_none(s->all, s->log, s->file, 8, "SELECT count(*) FROM x WHERE req>=0 OR resp>=0", "bodies without a body file");
         return;
     }
-    uint64_t bad = 0;
+    uint64_t bad = 0, gone = 0;
     int64_t first = 0;
     if (sqlite3_prepare_v2(s->log, sql, -1, &row, NULL) == SQLITE_OK &&
         sqlite3_prepare_v2(s->body, "SELECT dir FROM block WHERE id=?", -1, &reading.dir, NULL) == SQLITE_OK)
@@ -94,9 +94,16 @@ void fsck_places(struct fsck_segment *s)
             if (there && entry.exchange == (uint64_t)sqlite3_column_int64(row, 1) && (int)entry.side == sqlite3_column_int(row, 2) &&
                 (int)entry.part == sqlite3_column_int(row, 3))
                 continue;
+            if (!there && !s->sealed) {
+                gone++;
+                continue;
+            }
             if (!bad++)
                 first = sqlite3_column_int64(row, 1);
         }
+    // The log's last rows can outlive the bodies that were not synced yet; repair.c marks them.
+    if (gone)
+        fsck_say(s->all, s->file, 8, true, "bodies that went with the power: %llu; the next recording marks them as lost", (unsigned long long)gone);
     if (bad)
         fsck_say(s->all, s->file, 8, false, "bodies that are not where their rows say: %llu, the first of exchange %lld", (unsigned long long)bad,
                  (long long)first);

@@ -28,7 +28,7 @@ enum what { CREATE = 1, WRITE, TRUNCATE, UNLINK, RENAME, SYNC, SYNC_DIR, MKDIR }
 struct record {
     uint32_t what, size; // bytes that follow: a path, two paths, or what was written
     uint64_t file;       // inode
-    int64_t offset;
+    int64_t offset;      // of a sync: when it began, in nanoseconds
     int64_t time_ns;
 };
 
@@ -66,11 +66,16 @@ __attribute__((constructor)) static void begin(void)
     }
 }
 
-static void tell(enum what what, uint64_t file, int64_t offset, const void *bytes, size_t size)
+static int64_t now_ns(void)
 {
     struct timespec now;
     real_clock(CLOCK_REALTIME, &now);
-    struct record r = {what, (uint32_t)size, file, offset, (int64_t)now.tv_sec * 1000000000 + now.tv_nsec};
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+static void tell(enum what what, uint64_t file, int64_t offset, const void *bytes, size_t size)
+{
+    struct record r = {what, (uint32_t)size, file, offset, now_ns()};
     struct iovec parts[2] = {{&r, sizeof r}, {(void *)(uintptr_t)bytes, size}};
     static ssize_t (*real)(int, const struct iovec *, int);
     if (!real)
@@ -265,31 +270,30 @@ int ftruncate(int fd, off_t size)
     return ftruncate64(fd, size);
 }
 
-static int synced(int fd, int code)
+// What is written while the sync is under way is not promised: the lock holds it back.
+static int sync_any(int fd, int (*real)(int))
 {
+    if (!ours(fd))
+        return real(fd);
+    pthread_mutex_lock(&lock);
+    int64_t began_ns = now_ns();
+    int code = real(fd);
     if (code == 0)
-        tell(is_dir[fd] ? SYNC_DIR : SYNC, inode_of[fd], 0, NULL, 0);
+        tell(is_dir[fd] ? SYNC_DIR : SYNC, inode_of[fd], began_ns, NULL, 0);
     pthread_mutex_unlock(&lock);
     return code;
 }
 
-// What is written while the sync is under way is not promised: the lock holds it back.
 int fsync(int fd)
 {
     REAL(fsync);
-    if (!ours(fd))
-        return real(fd);
-    pthread_mutex_lock(&lock);
-    return synced(fd, real(fd));
+    return sync_any(fd, real);
 }
 
 int fdatasync(int fd)
 {
     REAL(fdatasync);
-    if (!ours(fd))
-        return real(fd);
-    pthread_mutex_lock(&lock);
-    return synced(fd, real(fd));
+    return sync_any(fd, real);
 }
 
 static int unlink_any(int at, const char *path, int flags)

@@ -1,5 +1,5 @@
-"""A capture in the making: packets of one connection that writes documents, with the time of now."""
-import json, struct, time
+"""A capture in the making: packets of one connection that writes documents, with the time of now; and what a recorder had of it when."""
+import array, fcntl, json, os, struct, tempfile, termios, threading, time
 
 
 class Feed:
@@ -42,3 +42,52 @@ class Feed:
             for at in range(0, len(text), 1400):
                 out += self.packet(side, 0x18, text[at:at + 1400])
         return out
+
+
+class Pipe:
+    """Feeds a recorder's standard input and knows when it took what: what lies in the pipe is not its fault."""
+
+    def __init__(self, to):
+        self.to, self.written, self.waiting, self.taken = to, 0, [], {}  # (bytes until its end, name); name -> when
+
+    def put(self, data, name=None):
+        self.to.write(data)
+        self.to.flush()
+        self.written += len(data)
+        if name:
+            self.waiting.append((self.written, name))
+        self.look()
+
+    def look(self):
+        left = array.array("i", [0])
+        fcntl.ioctl(self.to.fileno(), termios.FIONREAD, left)
+        now = time.time()
+        while self.waiting and self.waiting[0][0] <= self.written - left[0]:
+            self.taken[self.waiting.pop(0)[1]] = now
+
+
+class Canary:
+    """How long this machine takes at the moment to be given a turn and to sync a small file, at worst: who promises a second cannot keep it on a slower one."""
+
+    def __init__(self, folder):
+        self.seen, self.stop = [], threading.Event()  # (when, seconds)
+        self.fd, self.path = tempfile.mkstemp(dir=folder)
+        self.thread = threading.Thread(target=self.sing, daemon=True)
+        self.thread.start()
+
+    def sing(self):
+        while not self.stop.is_set():
+            began = time.time()
+            time.sleep(0.05)
+            os.pwrite(self.fd, os.urandom(512), 0)
+            os.fdatasync(self.fd)
+            self.seen.append((began, time.time() - began - 0.05))
+
+    def worst(self, since, until):
+        return max([took for began, took in list(self.seen) if began + took >= since and began <= until] or [0])
+
+    def close(self):
+        self.stop.set()
+        self.thread.join()
+        os.close(self.fd)
+        os.unlink(self.path)
