@@ -114,6 +114,8 @@ public class Service {
                 text = "";
             }
             if (status == 403 || status == 429 || status == 503 || status == 404 && !op.equals("delete")) {
+                if (stop)
+                    return null; // refused to the end: it never happened
                 Thread.sleep(100);
                 continue;
             }

@@ -109,7 +109,7 @@ class Services:
         if p.poll() is None:
             p.stdin.close()
             try:
-                return p.wait(30)
+                return p.wait(150)
             except subprocess.TimeoutExpired:
                 p.kill()
         return p.wait()

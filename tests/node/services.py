@@ -61,6 +61,8 @@ def update(es, i, body):
                 return status  # its document is gone: a service logs that and goes on
             if status not in (403, 409, 429, 503):
                 raise
+            if stop.is_set():
+                return None  # refused to the end: it never happened
             time.sleep(0.1 if status != 409 else 0)
     raise SystemExit("refused for a minute")
 
@@ -71,9 +73,11 @@ def price(es):
         n = rng.randrange(1, 9)
         source = "inline" if KIND == "es5" else "source"
         status = update(es, i, {"script": {source: "ctx._source.sold = (ctx._source.sold == null ? 0 : ctx._source.sold) + params.n", "lang": "painless", "params": {"n": n}}})
-        return note("add", i, status, n=n)
+        return status and note("add", i, status, n=n)
     doc = {"price": rng.randrange(10**5) / 100} if rng.random() < 0.7 else {"attrs": {"currency": rng.choice(["EUR", "CHF"]), "size": {"d": rng.randrange(9)}}}
-    note("update", i, update(es, i, {"doc": doc}), doc=doc)
+    status = update(es, i, {"doc": doc})
+    if status:
+        note("update", i, status, doc=doc)
 
 
 def counts(es, number):
@@ -92,7 +96,7 @@ def counts(es, number):
                 note("upsert" if up else "update", i, status, doc=doc)
             else:
                 raise SystemExit(f"bulk item: {item}")
-        if not todo:
+        if not todo or stop.is_set():
             return
         time.sleep(0.1)
     raise SystemExit("refused for a minute")
