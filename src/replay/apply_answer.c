@@ -211,8 +211,8 @@ static bool write_answer(struct apply *ap, struct lane *l, struct target_reply *
         }
         if (again && l->pauses < 12)
             return apply_pause(ap, l);
-        if (reply->status == 413 && ap->bulk_docs > 1) {
-            ap->bulk_docs = 1;
+        if (reply->status == 413) {
+            l->one_by_one = true;
             return apply_pause(ap, l);
         }
         return fault_system(ap->fault, "the target refused a bulk: %s", reply->status ? why : reply->error);

@@ -219,7 +219,8 @@ static void add_action(struct apply *ap, struct buf *b, struct work *w, const ch
     buf_add_text(b, ",\"_id\":");
     json_write_text(b, w->doc.id);
     if (w->doc.routing.size) {
-        buf_add_text(b, five ? ",\"_routing\":" : ",\"routing\":");
+        bool parent = w->doc.steps[w->doc.step_count - 1].op_flags & OP_PARENT && !ap->set->about->typeless;
+        buf_add_text(b, parent ? (five ? ",\"_parent\":" : ",\"parent\":") : five ? ",\"_routing\":" : ",\"routing\":");
         json_write_text(b, w->doc.routing);
     }
     if (guard)
@@ -327,7 +328,7 @@ static bool send_write(struct apply *ap, struct lane *l)
 {
     l->sent_count = 0;
     buf_clear(&l->body);
-    for (size_t i = 0; i < l->count && l->body.size < APPLY_BULK_BYTES; i++) {
+    for (size_t i = 0; i < l->count && l->body.size < APPLY_BULK_BYTES && !(l->one_by_one && l->sent_count); i++) {
         struct work *w = &l->works[i];
         if (w->state != WORK_READY)
             continue;
@@ -385,6 +386,7 @@ bool apply_proceed(struct apply *ap, struct lane *l)
 bool apply_lane_begin(struct apply *ap, struct lane *l)
 {
     l->pauses = 0;
+    l->one_by_one = false;
     for (size_t i = 0; i < l->count; i++) {
         struct work *w = &l->works[i];
         struct journal_doc d;

@@ -44,6 +44,7 @@ struct lane {
     size_t sent_count;
     int64_t again_ns;           // LANE_WAITING: when to try again
     unsigned pauses;
+    bool one_by_one;            // a bulk was larger than the target takes
     struct buf body;
 };
 

@@ -116,11 +116,11 @@ static void refuse_lives(struct plan *p)
             bool before_copy = false;
             for (size_t k = 0; k < p->set.seam_count; k++)
                 before_copy |= strcmp(p->set.seams[k].to, s->to) == 0 && p->set.seams[k].time_ns != WHEN_UNKNOWN && life->end_ns < p->set.seams[k].time_ns;
-            if (before_copy || s->seam == PLAN_SEAM_EMPTY)
+            if (before_copy)
                 continue;
             clock_format_utc(life->end_ns, when, sizeof when);
             if (life->end_seen)
-                plan_refuse(p, "%s was deleted at %s by exchange %llu, inside the range: say --skip %llu to play the writes as if it had not been, or --before %llu to stop just before it",
+                plan_refuse(p, "%s was deleted at %s by exchange %llu, inside the range: say --skip %llu to play the writes as if it had not been, --before %llu to stop just before it, or --admin to delete it again",
                             n->text, when, (unsigned long long)life->end_exchange, (unsigned long long)life->end_exchange, (unsigned long long)life->end_exchange);
             else if (!p->set.allow_gaps)
                 plan_refuse(p, "%s seems to have been deleted and made anew about %s by a call that is not on the tape: --until that moment, or --allow-gaps to go on as if it had not been",
@@ -178,6 +178,11 @@ static bool without_proof(const struct plan *p, size_t name)
     return none;
 }
 
+static bool begins_before(const struct plan_name *n)
+{
+    return !n->life_count || (!n->lives[0].born && n->lives[0].ops);
+}
+
 // Where numbers do not tell: a copy that is older than the tape, an empty target under a tape that begins in mid-life.
 static void refuse_beginnings(struct plan *p)
 {
@@ -196,7 +201,7 @@ static void refuse_beginnings(struct plan *p)
         if (timed && seam->time_ns != WHEN_UNKNOWN && p->set.since_ns == WHEN_UNKNOWN && first_ns > seam->time_ns)
             plan_refuse(p, "the copy %s was taken at %s, and the tape begins at %s: what was written between is not on it: --allow-gaps goes on without that", s->to,
                         clock_format_utc(seam->time_ns, taken, sizeof taken), clock_format_utc(first_ns, begins, sizeof begins));
-        if (seam->kind == PLAN_SEAM_EMPTY && p->set.since_ns == WHEN_UNKNOWN && (!n->life_count || !n->lives[0].born))
+        if (seam->kind == PLAN_SEAM_EMPTY && p->set.since_ns == WHEN_UNKNOWN && begins_before(n))
             plan_refuse(p, "%s is empty or missing on the target, and the tape does not hold the beginning of %s: restore a snapshot first, or --allow-gaps begins with nothing",
                         s->to, n->text);
     }

@@ -1,7 +1,8 @@
 // The cluster that is written to, over libcurl.
 //
 // Flow: target_call on a handle of its own; lanes on handles of a multi handle. Connections are kept alive.
-// Invariants: 1. a lane has at most one request. 2. a reply's buffer belongs to its lane until the next start.
+// Invariants: 1. a lane has at most one request. 2. a reply's buffer belongs to its lane until the next start. 3. no body is
+// sent twice: libcurl repeats by itself what a connection that it used before did not answer, unless it cannot rewind the body.
 #include "target.h"
 
 #include "../base/clock.h"
@@ -20,6 +21,7 @@ struct lane {
     CURL *curl;
     struct curl_slist *headers;
     struct buf body, packed;
+    struct bytes sending; // what of the body was not handed to libcurl yet
     struct target_reply reply;
     bool busy;
 };
@@ -39,6 +41,16 @@ static size_t receive(char *at, size_t one, size_t size, void *ctx)
 {
     (void)one;
     return buf_add(ctx, at, size) ? size : 0;
+}
+
+static size_t give(char *to, size_t one, size_t room, void *ctx)
+{
+    struct lane *l = ctx;
+    size_t n = one * room < l->sending.size ? one * room : l->sending.size;
+    if (n)
+        memcpy(to, l->sending.at, n);
+    l->sending = bytes_from(l->sending, n);
+    return n;
 }
 
 static char *copy_text(const char *text)
@@ -66,6 +78,7 @@ static bool lane_open(struct target *t, struct lane *l)
     curl_easy_setopt(l->curl, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(l->curl, CURLOPT_CONNECTTIMEOUT, (long)CONNECT_SECONDS);
     curl_easy_setopt(l->curl, CURLOPT_TCP_KEEPALIVE, 1L);
+    curl_easy_setopt(l->curl, CURLOPT_UPLOAD_BUFFERSIZE, 512L * 1024);
     curl_easy_setopt(l->curl, CURLOPT_ACCEPT_ENCODING, "");
     curl_easy_setopt(l->curl, CURLOPT_WRITEFUNCTION, receive);
     curl_easy_setopt(l->curl, CURLOPT_ERRORBUFFER, l->reply.error);
@@ -225,7 +238,10 @@ static bool prepare(struct target *t, struct lane *l, const char *verb, const ch
     curl_easy_setopt(l->curl, CURLOPT_NOBODY, head ? 1L : 0L);
     if (send) {
         curl_easy_setopt(l->curl, CURLOPT_POST, 1L);
-        curl_easy_setopt(l->curl, CURLOPT_POSTFIELDS, body.size ? (const char *)body.at : "");
+        l->sending = body;
+        curl_easy_setopt(l->curl, CURLOPT_POSTFIELDS, body.size ? NULL : "");
+        curl_easy_setopt(l->curl, CURLOPT_READFUNCTION, give);
+        curl_easy_setopt(l->curl, CURLOPT_READDATA, l);
         curl_easy_setopt(l->curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)body.size);
     } else if (!head) {
         curl_easy_setopt(l->curl, CURLOPT_HTTPGET, 1L);
