@@ -32,6 +32,7 @@ enum op_flags {
     OP_REDACTED = 2048,     // its document was redacted (written into a security index)
     OP_NOOP_DETECT_OFF = 4096, // detect_noop:false
     OP_FROM_BULK = 8192,
+    OP_PARENT = 16384,      // version 5 to 6: routing is the document's _parent
 };
 
 #define OP_NONE INT64_C(-1)
