@@ -18,6 +18,7 @@ enum { FILE_BYTES_MAX = 9 << 20 };
 struct export_settings {
     struct replay_choice choice;
     const char *ndjson, *docs;
+    bool typeless;
 };
 
 #define AT(field) offsetof(struct export_settings, field)
@@ -26,6 +27,7 @@ static const struct option options[] = {
     REPLAY_CHOICE_OPTIONS(AT(choice)),
     {0, "Output", OPTION_GROUP, 0, NULL, NULL, NULL, false},
     {0, "ndjson", OPTION_TEXT, AT(ndjson), "DIR", "Bodies for _bulk in this directory, 000001.ndjson and so on, under 10 MiB each, to be sent in that order.", NULL, false},
+    {0, "typeless", OPTION_FLAG, AT(typeless), NULL, "With --ndjson: leave out the types of versions 5 and 6, for a newer target.", NULL, false},
     {0, "docs", OPTION_TEXT, AT(docs), "FILE", "One line per document that exists at the end: _index, _id, _routing, _version, _source. '-' is standard output.", NULL, false},
 };
 
@@ -65,13 +67,21 @@ static void one_line(struct buf *b, struct bytes body)
     buf_add_byte(b, '\n');
 }
 
-// Only where it tells documents apart: newer versions refuse it.
-static void put_type(struct buf *b, const struct exporting *e, const struct plan_doc *doc)
+static void put_type(struct buf *b, struct bytes type)
 {
-    if (!plan_slot(e->plan, doc->slot)->several_types || !doc->type.size)
+    if (!type.size)
         return;
     buf_add_text(b, ",\"_type\":");
-    json_write_text(b, doc->type);
+    json_write_text(b, type);
+}
+
+// Versions 5 and 6 want the type with every action, version 8 refuses it.
+static struct bytes action_type(const struct exporting *e, const struct plan_doc *doc)
+{
+    const char *usual = plan_slot(e->plan, doc->slot)->type;
+    if (e->set->typeless)
+        return (struct bytes){0};
+    return plan_own_type(doc->type).size || !usual ? doc->type : bytes_of_text(usual);
 }
 
 static bool put_action(struct exporting *e, const struct plan_doc *doc, const struct fold_action *a)
@@ -80,11 +90,12 @@ static bool put_action(struct exporting *e, const struct plan_doc *doc, const st
     struct buf b = {0};
     buf_format(&b, "{\"%s\":{\"_index\":", verbs[a->kind]);
     json_write_text(&b, bytes_of_text(plan_slot(e->plan, doc->slot)->to));
-    put_type(&b, e, doc);
+    put_type(&b, action_type(e, doc));
     buf_add_text(&b, ",\"_id\":");
     json_write_text(&b, doc->id);
     if (doc->routing.size) {
-        buf_add_text(&b, ",\"routing\":");
+        bool parent = doc->steps[doc->step_count - 1].op_flags & OP_PARENT && !e->set->typeless;
+        buf_add_text(&b, parent ? ",\"parent\":" : ",\"routing\":");
         json_write_text(&b, doc->routing);
     }
     if (a->pipeline) {
@@ -105,7 +116,8 @@ static bool put_document(struct exporting *e, const struct plan_doc *doc, const 
     struct buf b = {0};
     buf_add_text(&b, "{\"_index\":");
     json_write_text(&b, bytes_of_text(plan_slot(e->plan, doc->slot)->to));
-    put_type(&b, e, doc);
+    if (plan_slot(e->plan, doc->slot)->several_types) // else it tells nothing apart
+        put_type(&b, doc->type);
     buf_add_text(&b, ",\"_id\":");
     json_write_text(&b, doc->id);
     if (doc->routing.size) {

@@ -170,6 +170,8 @@ static enum opjson_got read_action_member(struct opjson *c, struct action_readin
 static void finish_action(struct action_reading *r)
 {
     struct op_ask *ask = r->ask;
+    if (r->parent.size)
+        ask->flags |= OP_PARENT;
     if (!ask->routing.size)
         ask->routing = r->parent;
     if (ask->flags & OP_EXTERNAL)

@@ -11,6 +11,9 @@ KINDS = {
     "es5": ("org.codelibs:elasticsearch-cluster-runner:5.6.16.0", 17, 19204),
     "es8": ("org.elasticsearch.distribution.integ-test-zip:elasticsearch:8.19.21:zip", 17, 19205),
 }
+# The runners make nodes that take no pipelines unless told.
+ROLES = {"es5": {"node.ingest": "true"}, "es6": {"node.ingest": "true"}, "es7": {"node.roles": "master,data,ingest"},
+         "os2": {"node.roles": "cluster_manager,data,ingest"}, "os3": {"node.roles": "cluster_manager,data,ingest"}}
 POM = """<project><modelVersion>4.0.0</modelVersion><groupId>estape</groupId><artifactId>{kind}</artifactId><version>1</version>
 <dependencies>{deps}</dependencies></project>"""
 DEP = "<dependency><groupId>{0}</groupId><artifactId>{1}</artifactId><version>{2}</version>{3}</dependency>"
@@ -92,8 +95,10 @@ def unpack_es8(coordinate):
 class Node:
     """One node process (with one or more cluster nodes in it) in a directory of its own."""
 
-    def __init__(self, kind, nodes=1, port=None, heap="640m", settings=None):
-        self.kind, self.nodes, self.heap, self.settings = kind, nodes, heap, settings or {}
+    jvm = ["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]  # quick to start; a measurement empties it
+
+    def __init__(self, kind, nodes=1, port=None, heap="512m", settings=None, repo=None):
+        self.kind, self.nodes, self.heap, self.settings = kind, nodes, heap, dict(ROLES.get(kind, {}), **(settings or {}))
         self.coordinate, java, default = KINDS[kind]
         self.version = self.coordinate.split(":")[2]
         self.port = port or default
@@ -101,7 +106,7 @@ class Node:
         self.url = f"http://127.0.0.1:{self.port}"
         self.dir = tempfile.mkdtemp(prefix=f"estape-node-{kind}-")
         os.chmod(self.dir, 0o755)
-        self.repo = os.path.join(self.dir, "repo")
+        self.repo = repo or os.path.join(self.dir, "repo")  # snapshots; several nodes may share one
         os.makedirs(self.repo, exist_ok=True)
         self.process = None
 
@@ -125,7 +130,7 @@ class Node:
         cp = class_path(self.kind, self.coordinate)
         extra = ";".join(f"{k}={v}" for k, v in self.settings.items())
         self.process = subprocess.Popen(
-            [self.java, f"-Xms{self.heap}", f"-Xmx{self.heap}", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1",
+            [self.java, f"-Xms{self.heap}", f"-Xmx{self.heap}", *self.jvm,
              "--add-opens=java.base/java.lang=ALL-UNNAMED", "--add-opens=java.base/java.nio=ALL-UNNAMED",
              "-Dlog4j2.disable.jmx=true", "-Dio.netty.noUnsafe=true", "-Dnode.version=" + self.version, "-Dnode.settings=" + extra,
              "-cp", cp, os.path.join(HERE, "Node.java"), os.path.join(self.dir, "data"), str(self.port), str(self.port + 100), str(self.nodes), self.repo],
@@ -148,7 +153,8 @@ class Node:
             home = tempfile.mkdtemp(prefix="estape-es8-")
             copy = os.path.join(home, "es")
             shutil.copytree(top, copy)
-            subprocess.run(["chown", "-R", "nobody", home, self.dir], check=True)
+            os.makedirs(self.repo, exist_ok=True)
+            subprocess.run(["chown", "-R", "nobody", home, self.dir, self.repo], check=True)
             self.extra_dir, top = home, copy
         self.process = subprocess.Popen([os.path.join(top, "bin/elasticsearch")], stdout=self.log, stderr=self.log, cwd=self.dir, env=env, user=user, start_new_session=True)
 
