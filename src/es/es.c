@@ -24,6 +24,12 @@ struct bytes es_keep(struct call *c, struct bytes text)
     return bytes_of("", 0);
 }
 
+bool es_is_security(const struct es *e, struct bytes name)
+{
+    struct bytes index;
+    return target_is_security(name) || (resolve_find(e->resolve, name, &index) && target_is_security(index));
+}
+
 bool es_is_excluded(const struct es *e, struct bytes index)
 {
     for (size_t i = 0; i < e->exclude_count; i++)

@@ -80,6 +80,20 @@ static void open_scanners(struct call *c, const struct response_head *head)
     }
 }
 
+// Answers to reads may hold documents of a security index: of one that the body names (multi-search, multi-get), of one that a
+// wildcard meets.
+static void guard_read(struct call *c, struct es_body *b)
+{
+    bool any = c->targets.count == 0;
+    for (size_t i = 0; i < c->targets.count; i++) {
+        any |= target_may_be_security(c->targets.at[i]);
+        if (b->mode == REDACT_NONE && es_is_security(c->es, c->targets.at[i]))
+            b->mode = REDACT_STRICT;
+    }
+    b->guarded = any;
+    b->watched = b->watch.quoted = true;
+}
+
 void es_answer_open(struct call *c, const struct response_head *head)
 {
     struct es *e = c->es;
@@ -100,9 +114,9 @@ void es_answer_open(struct call *c, const struct response_head *head)
     if (c->bulk && bulk_total(c->bulk)->redacted)
         b->mode = REDACT_STRICT;
     b->watched = (c->route.flags & ROUTE_BULK) && (!c->bulk || bulk_total(c->bulk)->holes || bulk_total(c->bulk)->malformed || c->request.broken);
-    // Answers to reads of all indices may hold documents of a security index.
+    b->guarded = b->watched;
     if (b->keep && (c->route.flags & ROUTE_HITS) && b->decodable)
-        b->watched = b->watch.quoted = true;
+        guard_read(c, b);
     // A refusal may quote what it refuses: documents of a security index, a URL with a secret in it.
     if (b->mode == REDACT_NONE && c->target_redacted && head->status >= 400)
         b->mode = REDACT_TREE;

@@ -54,7 +54,9 @@ void es_body_note_hole(struct call *c, enum body_side side, const struct body_pi
 void es_body_emit_unread(struct call *c, enum body_side side, const struct body_piece *piece)
 {
     struct es_body *b = side_of(c, side);
-    if (redact_watch(&b->watch, piece->bytes)) {
+    // The name that would have told may have been in what is missing.
+    bool blind = b->guarded && (b->missing || (piece->raw && b->bytes));
+    if (redact_watch(&b->watch, piece->bytes) || blind) {
         c->x.flags |= EXCHANGE_REDACTED;
         es_body_hole(c, side, &(struct body_piece){.hole_bytes = piece->bytes.size});
         return;

@@ -58,6 +58,7 @@ struct es_body {
     bool marked;        // the marker that stands for it has left
     bool dropped;       // failed closed
     bool watched;       // cannot be taken apart: let through until a security index is named in it
+    bool guarded;       // may hold documents of one: behind a hole, or once a coding cannot be undone, nothing more is let through
     struct redact_watch watch;
     bool emitted, missing;
     uint64_t bytes;     // that left
@@ -135,6 +136,8 @@ void es_body_release(struct call *c, struct es_body *b);
 void es_body_finish(struct call *c, enum body_side side, bool refused);
 bool es_header_is_json(struct bytes content_type, bool *lines);
 struct bytes es_header(const struct header *headers, size_t count, const char *name);
+// Is it a security index, or a name that is known to stand for one?
+bool es_is_security(const struct es *e, struct bytes name);
 bool es_is_excluded(const struct es *e, struct bytes index);
 // es_learn.c
 void es_keep_told(struct call *c);

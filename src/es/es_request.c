@@ -52,6 +52,8 @@ static void read_single(struct call *c)
     ask->type = part(c, "type");
     ask->id = part(c, "id");
     ask->routing = first_given(c, "routing", "parent");
+    if (path_query_value(&c->query, "parent").size)
+        ask->flags |= OP_PARENT;
     ask->pipeline = path_query_value(&c->query, "pipeline");
     struct bytes version_type = path_query_value(&c->query, "version_type");
     int64_t version = path_query_int(&c->query, "version", OP_NONE);
@@ -77,7 +79,7 @@ static enum bulk_guard guard_index(void *ctx, struct bytes index)
     struct call *c = ctx;
     target_add(&c->targets, index);
     // Without a name (memory was out) the URL's stands.
-    if (target_is_security(index) || (!index.size && c->security)) {
+    if (es_is_security(c->es, index) || (!index.size && c->security)) {
         c->x.flags |= EXCHANGE_REDACTED;
         return BULK_REDACT;
     }
@@ -144,6 +146,7 @@ static void plan_bodies(struct call *c, const struct request_head *head)
     c->response.keep = any && (writes || e->bodies == ES_BODIES_ALL);
     c->request.mode = c->plan.request;
     c->request.watch.seen = c->response.watch.seen = c->security;
+    c->request.guarded = c->route.flags & ROUTE_BULK;
     c->response.mode = c->plan.response;
     c->request.decodable = es_header_is_json(es_header(head->headers, head->header_count, "content-type"), &c->request.lines);
     c->request.lines |= (c->route.flags & ROUTE_NDJSON) != 0;
@@ -173,7 +176,7 @@ static void read_route(struct call *c, const struct request_head *head)
     for (size_t i = 0; i < c->targets.count; i++) {
         // No index is called so: it is an administrative call, read as a document of a version that has no such call.
         bool no_index = c->targets.at[i].size && c->targets.at[i].at[0] == '_' && !bytes_equal_text(c->targets.at[i], "_all");
-        c->security |= no_index || target_is_security(c->targets.at[i]);
+        c->security |= no_index || es_is_security(e, c->targets.at[i]);
         c->excluded |= es_is_excluded(e, c->targets.at[i]);
     }
     c->security |= c->targets.failed; // memory is out, a name is missing: it may have been one

@@ -126,10 +126,12 @@ bool redact_name_is_secret(struct bytes name)
 bool redact_watch(struct redact_watch *w, struct bytes bytes)
 {
     static const char *const bare[] = {".security", ".opendistro_security", ".kibana_security", ".opensearch-security", "\\u002e", "\\u002E"};
-    static const char *const quoted[] = {"\".security", "\".opendistro_security", "\".kibana_security", "\".opensearch-security", "\"\\u002e", "\"\\u002E"};
+    static const char *const quoted[] = {"\".security", "\".opendistro_security", "\".kibana_security", "\".opensearch-security", "\"\\u002e", "\"\\u002E",
+                                         ":.security", ":.opendistro_security"}; // of another cluster
     const char *const *names = w->quoted ? quoted : bare;
     uint8_t seam[2 * sizeof w->tail];
-    for (size_t i = 0; i < COUNT(bare) && !w->seen; i++)
+    size_t count = w->quoted ? COUNT(quoted) : COUNT(bare);
+    for (size_t i = 0; i < count && !w->seen; i++)
         w->seen = bytes.size && memmem(bytes.at, bytes.size, names[i], strlen(names[i])) != NULL;
     // A name cut by the border of two pieces.
     size_t n = bytes.size < sizeof w->tail ? bytes.size : sizeof w->tail;
@@ -137,7 +139,7 @@ bool redact_watch(struct redact_watch *w, struct bytes bytes)
     if (n)
         memcpy(seam + w->tail_size, bytes.at, n);
     size_t size = w->tail_size + n;
-    for (size_t i = 0; i < COUNT(bare) && !w->seen; i++)
+    for (size_t i = 0; i < count && !w->seen; i++)
         w->seen = memmem(seam, size, names[i], strlen(names[i])) != NULL;
     struct bytes last = bytes.size >= sizeof w->tail ? bytes : bytes_of(seam, size);
     w->tail_size = last.size < sizeof w->tail ? last.size : sizeof w->tail;

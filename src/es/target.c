@@ -192,11 +192,44 @@ static bool begins_any(struct bytes name, const char *const *prefixes)
     return false;
 }
 
+static const char *const security_prefixes[] = {".security", ".opendistro_security", ".opensearch_security", ".opensearch-security",
+                                               ".kibana_security", ".opendistro-security", ".plugins-security", NULL};
+
+// <.security-{now/d}>, and <.secur{now{'ity'}}>, whose rest nobody computes here.
+static bool date_math_is_security(struct bytes name)
+{
+    struct bytes fixed = bytes_from(name, 1);
+    const uint8_t *brace = memchr(fixed.at, '{', fixed.size);
+    if (brace)
+        fixed.size = (size_t)(brace - fixed.at);
+    if (begins_any(fixed, security_prefixes))
+        return true;
+    for (const char *const *p = security_prefixes; brace && fixed.size > 2 && *p; p++)
+        if (fixed.size < strlen(*p) && memcmp(fixed.at, *p, fixed.size) == 0)
+            return true;
+    return false;
+}
+
 bool target_is_security(struct bytes name)
 {
-    static const char *const prefixes[] = {".security", ".opendistro_security", ".opensearch_security", ".opensearch-security",
-                                           ".kibana_security", ".opendistro-security", ".plugins-security", NULL};
-    return begins_any(name, prefixes);
+    if (name.size > 1 && name.at[0] == '<')
+        return date_math_is_security(name);
+    const uint8_t *colon = name.size ? memchr(name.at, ':', name.size) : NULL; // another cluster's
+    return begins_any(name, security_prefixes) || (colon && begins_any(bytes_from(name, (size_t)(colon - name.at) + 1), security_prefixes));
+}
+
+bool target_may_be_security(struct bytes name)
+{
+    if (target_is_security(name) || is_text(name, "_all"))
+        return true;
+    const uint8_t *colon = name.size ? memchr(name.at, ':', name.size) : NULL;
+    if (colon)
+        name = bytes_from(name, (size_t)(colon - name.at) + 1);
+    static const char *const examples[] = {".security-7", ".opendistro_security", ".kibana_security_solution_1"};
+    for (size_t i = 0; i < sizeof examples / sizeof *examples && glob_is_pattern(name); i++)
+        if (glob_match(name, bytes_of_text(examples[i])))
+            return true;
+    return false;
 }
 
 bool target_is_system(struct bytes name)

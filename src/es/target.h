@@ -41,3 +41,4 @@ void target_add_query_text(struct target_list *t, enum target_language language,
 bool target_is_wildcard(struct bytes name);        // *, _all, a pattern, an exclusion
 bool target_is_system(struct bytes name);          // .kibana*, .security*, .opendistro_security, .ds-*, audit logs ... or a pattern that only fits such
 bool target_is_security(struct bytes name);        // .security*, .opendistro_security, .opensearch-security, .kibana_security*
+bool target_may_be_security(struct bytes name); // also a wildcard that can meet one

@@ -4,9 +4,9 @@ J = {"Content-Type": "application/json"}
 NOTHING = {}
 
 
-def form(verb, target, request="", answer="{}", status=200, headers=None, answer_headers=None):
+def form(verb, target, request="", answer="{}", status=200, headers=None, answer_headers=None, codec="latin-1"):
     return {"verb": verb, "target": target, "headers": {**J, **(headers or {})}, "request": request, "status": status,
-            "answer_headers": {**J, **(answer_headers or {})}, "answer": answer}
+            "answer_headers": {**J, **(answer_headers or {})}, "answer": answer, "codec": codec}
 
 
 HITS = '{"took":1,"hits":{"total":1,"hits":[]}}'
@@ -135,4 +135,40 @@ FORMS = [
     form("PUT", "/.secu%72ity/_doc/1", '{"a":"MARK"}', '{"_index":".security-7","_id":"1","_version":1,"result":"created","_seq_no":0,"_primary_term":1}', 201),
     form("PUT", "/c,.security/_settings", '{"index":{"x":{"password":"MARK"}}}', ECHO, 400),
     form("PUT", "/_cluster/settings", '{"persistent":{"xpack.http.proxy.password":"MARK"}}', headers={"Content-Encoding": "br"}),
+    # other encodings of the same, which the cluster's parser takes: SMILE, CBOR, UTF-16 and UTF-32 JSON
+    form("PUT", "/_security/user/bob", ':)\n\x01\xfa\x87password\xe4MARK\xfc\xfb', ':)\n\x01\xfaMARK\xfb', 400, headers={"Content-Type": "application/smile"},
+         answer_headers={"Content-Type": "application/smile"}),
+    form("POST", "/_security/oauth2/token", '\xbfjgrant_typehpasswordhpasswordx\x1bMARK\xff', '\xbflaccess_tokenx\x1bMARK\xff', headers={"Content-Type": "application/vnd.elasticsearch+cbor"},
+         answer_headers={"Content-Type": "application/vnd.elasticsearch+cbor"}),
+    form("PUT", "/_snapshot/s3", ':)\n\x01\xfa\x89secret_key\xe4MARK\xfc\xfb', ECHO, 400, headers={"Content-Type": "application/smile"}),
+    form("PUT", "/_security/user/bob", '{"password":"MARK"}', '{"created":"MARK"}', codec="utf-16-le"),
+    form("PUT", "/_security/user/bob", '{"password":"MARK"}', ECHO, 400, codec="utf-16-be"),
+    form("PUT", "/_security/user/bob", '{"password":"MARK"}', ECHO, 400, codec="utf-32-le"),
+    form("PUT", "/_security/user/bob", '{"password":"MARK"}', ECHO, 400, headers={"Content-Type": "text/plain"}),
+    form("POST", "/_bulk", ':)\n\x01\xfa\x84index\xfa\x85_index\x49.security-7\xfb\xfb\xff:)\n\x01\xfa\x80a\xe4MARK\xfc\xfb\xff', ':)\n\x01\xfa.security-7 MARK\xfb',
+         headers={"Content-Type": "application/smile"}, answer_headers={"Content-Type": "application/smile"}),
+    # documents of the security indices, led round by spelling, by type, by update, by reading
+    form("POST", "/_bulk", '{"index":{"_index":"\\u002esecurity-7","_id":"1"}}\n{"a":"MARK"}\n', '{"errors":false,"items":[{"index":{"_index":".security-7","_id":"1","status":201}}]}',
+         headers={"Content-Type": "application/x-ndjson"}),
+    form("POST", "/c/_bulk?index=.security-7", '{"index":{"_id":"1"}}\n{"a":1}\n{"update":{"_id":"1","_index":".security-7"}}\n{"script":{"source":"x","params":{"p":"MARK"}},"upsert":{"a":"MARK"}}\n',
+         '{"errors":false,"items":[{"index":{"_index":"c","_id":"1","status":201}},{"update":{"_index":".security-7","_id":"1","status":200,"get":{"_source":{"a":"MARK"}}}}]}',
+         headers={"Content-Type": "application/x-ndjson"}),
+    form("PUT", "/.security-6/doc/user-bob", '{"password":"MARK"}', '{"_index":".security-6","_type":"doc","_id":"user-bob","_version":1,"result":"created"}', 201),
+    form("POST", "/_mget", '{"docs":[{"_index":".security-7","_id":"user-bob"}]}', '{"docs":[{"_index":".security-7","_id":"user-bob","found":true,"_source":{"password":"MARK"}}]}'),
+    form("POST", "/_msearch", '{"index":".security-7"}\n{}\n', '{"took":1,"responses":[{"hits":{"total":{"value":1},"hits":[{"_index":".security-7","_source":{"password":"MARK"}}]},"status":200}]}',
+         headers={"Content-Type": "application/x-ndjson"}),
+    form("POST", "/.security-7/_update_by_query", '{"script":{"source":"ctx._source.password=params.p","params":{"p":"MARK"}}}', '{"took":1,"total":1,"updated":1,"failures":[]}'),
+    # older and other spellings of the calls
+    form("PUT", "/_shield/user/bob", '{"password":"MARK","roles":[]}', '{"user":{"created":true}}'),
+    form("POST", "/_shield/user/bob/_password", '{"password":"MARK"}'),
+    form("PUT", "/_opendistro/_alerting/destinations/email_accounts/x", '{"email":"a@b","password":"MARK"}'),
+    form("POST", "/_opendistro/_security/api/internalusers/bob/authtoken", "", '{"token":"MARK"}'),
+    form("PUT", "/_ml/anomaly_detectors/j", '{"analysis_config":{},"custom_settings":{"api_token":"MARK"}}', ECHO, 400),
+    form("POST", "/_license", '{"license":{"uid":"x","signature":"MARK"}}'),
+    form("POST", "/_ccr/auto_follow/p", '{"remote_cluster":"r","settings":{"credential":"MARK"}}', ECHO, 405),
+    # headers that are folded over lines, come twice, or say it in a place of their own
+    form("GET", "/c/_search", "", HITS, headers={"Authorization": "Basic\r\n MARK64"}),
+    form("GET", "/c/_search", "", HITS, headers={"Authorization": "Unknown MARK", "AUTHORIZATION": "Basic MARK64"}),
+    form("GET", "/c/_search", "", HITS, headers={"X-Amz-Content-Sha256": "x", "X-Elastic-Internal-Token": "MARK", "Sec-WebSocket-Key": "MARK"}),
+    form("GET", "/c/_search", "", HITS, headers={"Referer": "https://kibana/app?token=MARK", "Origin": "https://u:MARK@kibana"}),
 ]
