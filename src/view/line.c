@@ -78,8 +78,8 @@ void line_docs(struct buf *out, const struct exchange *x)
         buf_format(out, ", %lld failed", (long long)x->docs_failed);
     if (x->docs > 1 && x->docs_deleted > 0)
         buf_format(out, ", %lld deleted", (long long)x->docs_deleted);
-    if (x->docs <= 0 && x->docs_total >= 0)
-        buf_format(out, "%lld hit%s", (long long)x->docs_total, x->docs_total == 1 ? "" : "s");
+    if (x->docs <= 0 && x->docs_total >= 0) // what a read found; of a write by query, what it worked on
+        buf_format(out, "%lld %s%s", (long long)x->docs_total, x->flags & EXCHANGE_WRITE ? "doc" : "hit", x->docs_total == 1 ? "" : "s");
 }
 
 // What was added since `from` is padded to `width` columns.
