@@ -166,7 +166,8 @@ static bool run_all(struct apply *ap)
     }
     if (!ap->report->interrupted && !run_barriers(ap, UINT32_MAX))
         return false;
-    return ap->report->interrupted || apply_refresh(ap);
+    // Rounds that follow are quick ones: a refresh can take longer than the lag that ends them.
+    return ap->report->interrupted || ap->set->following || apply_refresh(ap);
 }
 
 // A fault in one lane leaves the others' answers outstanding: they are heard before the journal closes.
