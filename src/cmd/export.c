@@ -144,8 +144,13 @@ static bool export_document(struct exporting *e, struct source *source, const st
     uint32_t step = 0;
     e->documents++;
     while (step < doc->step_count) {
-        if (!fold_next(source, doc, step, &fold, a, e->fault))
-            return false;
+        if (!fold_next(source, doc, step, &fold, a, e->fault)) {
+            if (e->fault->kind != FAULT_USER || !e->set->choice.allow_gaps)
+                return false;
+            *e->fault = (struct fault){0}; // its bytes are missing: left out, as asked for
+            e->unknown++;
+            return true;
+        }
         step += (uint32_t)a->steps;
         if (e->set->ndjson && !put_action(e, doc, a))
             return false;

@@ -169,7 +169,7 @@ static bool print_report(const struct replay_settings *s, struct out *o, const s
         {"judged", "writes judged to have happened", c->judged_done, false},
         {"unknown", "writes unknown", c->unknown, c->unknown > 0 && skip_unknown},
         {"casualties", "casualties", c->casualties, !s->choice.casualties || strcmp(s->choice.casualties, "apply") != 0},
-        {"casualties_possible", "possible casualties", c->casualties_possible, false},
+        {"casualties_possible", "possible casualties (refused; their document may be in the copy)", c->casualties_possible, false},
         {"collisions", "collisions", c->collisions, false},
         {"late", "came too late for their place", c->late, true},
         {"parity_lost", "version parity lost", a->parity_lost, false},
@@ -241,7 +241,7 @@ static bool go(struct replay_settings *s, struct replay_run *r, struct out *out,
     if (showing.terminal && !showing.quiet)
         fputs("\r\033[K", stderr);
     struct verify_settings verify = {.plan = r->plan, .source = source, .target = r->target, .about = &r->about, .indices = r->indices, .index_count = r->index_count,
-                                     .journal = r->journal, .sample = (uint64_t)s->sample, .exact = s->choice.exact, .difference = difference, .ctx = s->json ? NULL : out};
+                                     .journal = r->journal, .sample = (uint64_t)s->sample, .exact = s->choice.exact, .allow_gaps = s->choice.allow_gaps, .difference = difference, .ctx = s->json ? NULL : out};
     struct replay_following follow = {.run = r, .tape = r->made.settings.tape, .apply = &apply, .report = &report, .cutover = s->cutover, .stop = (const bool *)&want_stop,
                                       .sum = *plan_total(r->plan), .quiet = showing.quiet, .terminal = showing.terminal, .difference = difference, .ctx = s->json ? NULL : out};
     if (ok && (s->follow || s->cutover) && !report.interrupted) {
@@ -249,8 +249,8 @@ static bool go(struct replay_settings *s, struct replay_run *r, struct out *out,
         compared = follow.compared;
         report.interrupted = false;
         if (ok && s->cutover && follow.switched && !s->json)
-            buf_format(&out->text, "%s is now an alias of %s; %llu writes were refused meanwhile\n", s->cutover, plan_slot(r->plan, 0)->to,
-                       (unsigned long long)follow.refused_meanwhile);
+            buf_format(&out->text, "%s is now an alias of %s; it took no writes for %.1f s, %llu were refused meanwhile\n", s->cutover, plan_slot(r->plan, 0)->to,
+                       (double)follow.blocked_ns / 1e9, (unsigned long long)follow.refused_meanwhile);
         else if (ok && s->cutover && !follow.switched)
             report.interrupted = true;
     } else {

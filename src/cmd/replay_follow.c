@@ -143,7 +143,24 @@ static bool drain(struct replay_following *f, struct fault *fault)
     return true;
 }
 
-static bool compare(struct replay_following *f, bool *equal, struct fault *fault)
+// What was last written within this before the comparison of the rest is compared while writes are blocked.
+#define SETTLED_NS (600 * WHEN_NS_PER_S)
+
+static void add_up(struct verify_report *to, const struct verify_report *from)
+{
+    to->documents += from->documents - from->unsampled;
+    to->equal += from->equal;
+    to->different += from->different;
+    to->missing += from->missing;
+    to->should_be_gone += from->should_be_gone;
+    to->version_different += from->version_different;
+    to->present_only += from->present_only;
+    to->left_alone += from->left_alone;
+    to->refused += from->refused;
+}
+
+// Documents whose last write lies in [since, until), 0: open. The counts are added to f->compared.
+static bool compare(struct replay_following *f, int64_t since_ns, int64_t until_ns, bool *equal, struct fault *fault)
 {
     struct plan_settings whole = f->run->made.settings;
     whole.seen = NULL;
@@ -152,8 +169,10 @@ static bool compare(struct replay_following *f, bool *equal, struct fault *fault
     if (!plan)
         return false;
     struct verify_settings v = {.plan = plan, .source = f->apply->source, .target = f->run->target, .about = &f->run->about, .indices = f->run->indices,
-                                .index_count = f->run->index_count, .journal = f->run->journal, .difference = f->difference, .ctx = f->ctx};
-    bool ok = verify_run(&v, &f->compared, fault);
+                                .index_count = f->run->index_count, .journal = f->run->journal, .allow_gaps = whole.allow_gaps, .since_ns = since_ns, .until_ns = until_ns, .difference = f->difference, .ctx = f->ctx};
+    struct verify_report part;
+    bool ok = verify_run(&v, &part, fault);
+    add_up(&f->compared, &part);
     *equal = !(f->compared.missing + f->compared.should_be_gone + f->compared.different);
     plan_close(plan);
     return ok;
@@ -190,9 +209,14 @@ static bool switch_over(struct replay_following *f, struct fault *fault)
     int64_t began_ns = clock_now_ns();
     bool equal = false;
     arena_init(&a, 0);
-    f->run->made.settings.blocked_since_ns = began_ns;
-    bool ok = behind_name(f, &a, &list, fault) && block(f, list, true, fault);
-    ok = ok && drain(f, fault) && compare(f, &equal, fault);
+    // Most of the comparison comes before the block, which shall be short.
+    int64_t settled_ns = began_ns - SETTLED_NS;
+    bool ok = behind_name(f, &a, &list, fault) && compare(f, 0, settled_ns, &equal, fault);
+    if (ok && equal) {
+        began_ns = clock_now_ns();
+        f->run->made.settings.blocked_since_ns = began_ns;
+        ok = block(f, list, true, fault) && drain(f, fault) && compare(f, settled_ns, 0, &equal, fault);
+    }
     if (ok && !equal)
         ok = fault_system(fault, "the target does not equal the plan: %s was not switched (%llu missing, %llu different, %llu should be gone)", f->cutover,
                           (unsigned long long)f->compared.missing, (unsigned long long)f->compared.different, (unsigned long long)f->compared.should_be_gone);
@@ -203,6 +227,7 @@ static bool switch_over(struct replay_following *f, struct fault *fault)
         *fault = first;
     }
     f->switched = ok;
+    f->blocked_ns = clock_now_ns() - began_ns;
     ok = ok && count_refused(f, began_ns, fault);
     arena_fini(&a);
     return ok;

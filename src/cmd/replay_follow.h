@@ -13,6 +13,7 @@ struct replay_following {
     bool quiet, terminal;
     uint64_t refused_meanwhile;     // writes that the block of a cut-over refused
     bool switched;
+    int64_t blocked_ns;             // how long the old index took no writes
     struct plan_count sum;          // of all plans
     struct verify_report compared;  // of the cut-over
     void (*difference)(void *ctx, const struct plan_doc *doc, enum verify_difference what, struct bytes want, struct bytes have);

@@ -113,6 +113,8 @@ void replay_print_plan(struct out *o, const struct plan *p, struct tape *t, bool
             buf_format(&o->text, ", %lld documents", (long long)b->updated);
         buf_add_text(&o->text, b->unknown ? ", outcome unknown\n" : "\n");
     }
+    if (!plan_total(p)->ops)
+        buf_add_text(&o->text, "no document writes to these indices on the tape\n");
     size_t shown[PLAN_NOTES] = {0};
     for (size_t i = 0; i < plan_note_count(p); i++) {
         const struct plan_note *n = plan_note(p, i);

@@ -85,7 +85,7 @@ static int run(void *settings, int operand_count, char **operands)
     struct telling t = {&out, s->json, r.plan};
     struct verify_report v = {0};
     struct verify_settings set = {.plan = r.plan, .source = source, .target = r.target, .about = &r.about, .indices = r.indices, .index_count = r.index_count,
-                                  .journal = r.journal, .sample = (uint64_t)s->sample, .exact = s->choice.exact, .difference = difference, .ctx = &t};
+                                  .journal = r.journal, .sample = (uint64_t)s->sample, .exact = s->choice.exact, .allow_gaps = s->choice.allow_gaps, .difference = difference, .ctx = &t};
     ok = ok && verify_run(&set, &v, &fault);
     if (ok) {
         uint64_t bad = v.missing + v.should_be_gone + v.different + v.version_different + v.left_alone + v.refused;

@@ -58,8 +58,13 @@ static bool expect(struct verifying *v, struct batch *batch, struct item *it)
     bool known = true;
     it->want = WANT_ANY;
     while (step < it->doc.step_count) {
-        if (!fold_next(v->set->source, &it->doc, step, &fold, &v->action, v->fault))
-            return false;
+        if (!fold_next(v->set->source, &it->doc, step, &fold, &v->action, v->fault)) {
+            if (v->fault->kind != FAULT_USER || !v->set->allow_gaps)
+                return false;
+            *v->fault = (struct fault){0}; // its bytes are missing: told when it was left out
+            it->want = WANT_ANY;
+            return true;
+        }
         step += (uint32_t)v->action.steps;
         const struct fold_action *a = &v->action;
         bool unsure_casualty = a->casualty && it->want == WANT_ANY;
@@ -308,6 +313,11 @@ bool verify_run(const struct verify_settings *set, struct verify_report *report,
         if (!(doc.flags & PLAN_DOC_LAST) && plan_barrier_count(set->plan)) // a later stretch decides it
             continue;
         report->documents++;
+        int64_t last_ns = doc.steps[doc.step_count - 1].time_ns;
+        if ((set->since_ns && last_ns < set->since_ns) || (set->until_ns && last_ns >= set->until_ns)) {
+            report->unsampled++;
+            continue;
+        }
         if (set->sample && total > set->sample && doc.hash % total >= set->sample) {
             report->unsampled++;
             continue;

@@ -9,7 +9,7 @@ struct verify_report {
     uint64_t present_only; // scripts or pipelines made it: its presence was checked, its content cannot be known
     uint64_t left_alone;   // somebody else wrote it since the restore (as the journal of the replay tells)
     uint64_t refused;      // the target had refused it
-    uint64_t unsampled;
+    uint64_t unsampled;    // not in the sample, or outside the times
 };
 
 struct verify_settings {
@@ -21,7 +21,8 @@ struct verify_settings {
     size_t index_count;
     struct journal *journal; // may be NULL
     uint64_t sample;         // 0: all; else about so many documents, chosen evenly by their hash
-    bool exact;
+    bool exact, allow_gaps; // allow_gaps: what cannot be read off the tape is not compared
+    int64_t since_ns, until_ns; // only documents whose last recorded write was sent in [since, until); 0: open
     void (*difference)(void *ctx, const struct plan_doc *doc, enum verify_difference what, struct bytes want, struct bytes have);
     void *ctx;
 };
