@@ -61,9 +61,9 @@ $(FUZZ_BUILD)/fuzz_%: tests/fuzz/fuzz_%.c $(FUZZ_LIB)
 	$(Q)echo "  FUZZ  $@"
 	$(Q)clang $(FLAGS) $(FUZZ_FLAGS) -fsanitize=fuzzer -o $@ $< $(FUZZ_LIB) $(LIBS)
 
-#: fuzz      fuzz every parser for MINUTES (default 10) each, from the kept inputs
-fuzz:
-	$(Q)SECONDS_EACH=$$(( $(or $(MINUTES),10) * 60 )) tests/fuzz/run
+#: fuzz      fuzz every parser (or TARGETS="tape http") for MINUTES (default 10) each; counts go to tests/fuzz/ledger.tsv
+fuzz: fuzz-build
+	$(Q)tests/fuzz/long --seconds $$(( $(or $(MINUTES),10) * 60 )) --programs $(FUZZ_BUILD) --work $(FUZZ_BUILD)/work $(TARGETS)
 
 # ---- installing -----------------------------------------------------------------------------------------------------
 #: man       write the man pages to build/man
