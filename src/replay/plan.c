@@ -255,7 +255,7 @@ struct plan *plan_build(const struct plan_settings *settings, struct fault *faul
     if (ok && settings->names_only)
         return p;
     ok = ok && plan_calls_load(p, fault) && plan_gaps_load(p, fault) && plan_ops_load(p, fault) &&
-         plan_judge_holes(p, fault) && plan_docs_reduce(p, fault);
+         plan_reads_load(p, fault) && plan_judge_holes(p, fault) && plan_docs_reduce(p, fault);
     if (ok) {
         sum_counts(p);
         if (!p->incremental) { // a plan that goes on was let through when it began
@@ -311,6 +311,7 @@ void plan_close(struct plan *p)
     mem_free(p->notes);
     mem_free(p->texts);
     mem_free(p->unanswered);
+    mem_free(p->reads);
     mem_free(p->last_exchange);
     mem_free(p->spill_dir);
     mem_free(p);

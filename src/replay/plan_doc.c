@@ -535,6 +535,7 @@ static bool finish_group(struct group *g)
         return fault_memory(g->p->fault);
     drop_copies(g);
     plan_judge_versions(g->ops, g->count);
+    plan_judge_reads(g->p, g->ops, g->count);
     infer_versions(g);
     pass_applied(g);
     spread_held(g);

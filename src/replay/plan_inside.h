@@ -96,6 +96,7 @@ struct plan_unanswered {       // an op whose answer nobody saw, to be judged by
     int64_t time_ns, life;
     uint32_t item, name;
     uint16_t tape;
+    uint64_t document;         // plan_document()
     int shard;
     bool id_known;
     bool judged, done;
@@ -128,6 +129,8 @@ struct plan {
     struct check *check;
     struct plan_unanswered *unanswered;
     size_t unanswered_count, unanswered_room;
+    struct plan_read *reads;   // of documents with unanswered writes, by document
+    size_t read_count, read_room;
     struct nummap *unanswered_of; // hash of tape, exchange, item -> index + 1
     struct sorter *by_doc, *by_place;
     struct plan_count total;
@@ -183,6 +186,11 @@ bool plan_collect_body(void *ctx, const struct body_piece *piece); // into a buf
 
 // plan_ops.c: ops to records
 bool plan_ops_load(struct plan *p, struct fault *fault);
+
+// plan_reads.c
+uint64_t plan_document(uint32_t slot, struct bytes id, int shard);
+bool plan_reads_load(struct plan *p, struct fault *fault);
+void plan_judge_reads(const struct plan *p, struct op_rec **ops, size_t count); // ordered ops of one document
 
 // plan_judge.c
 bool plan_judge_holes(struct plan *p, struct fault *fault);

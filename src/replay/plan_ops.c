@@ -323,6 +323,8 @@ static bool see_chosen(struct ops_pass *s, const struct tape_op *t, int name, ui
     bool id_unknown = (op->flags & OP_ID_UNKNOWN) || (!id.size && op->kind != OP_DELETE && op->kind != OP_UPDATE);
     if (op->result == OP_UNKNOWN && !add_unanswered(p, t, (uint32_t)name, life, id_unknown ? -1 : life_shard, !id_unknown))
         return false;
+    if (op->result == OP_UNKNOWN)
+        p->unanswered[p->unanswered_count - 1].document = plan_document(slot, id, route_shard(&p->slots[slot].route, id, op->routing));
     if (id_unknown) {
         if (op->result == OP_FAILED)
             return true;
