@@ -89,7 +89,7 @@ static bool compare_answer(struct apply *ap, struct lane *l, struct target_reply
     bool ok = true;
     for (struct json *d = docs->first; d && ok; d = d->next, i++) {
         struct work *w = &l->works[l->sent[i]];
-        struct fold_settings fold = {.combine = !ap->set->exact};
+        struct fold_settings fold = {.combine = !ap->set->exact, .pipelined = apply_index(ap, w->doc.slot)->pipeline};
         struct fault why = {0};
         struct json *source = json_member(d, "_source");
         bool same = false;

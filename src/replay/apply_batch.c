@@ -276,7 +276,7 @@ enum added { ADDED, DONE_HERE, FAILED_HERE };
 // The next action of one document as bulk lines, or its end when there is nothing to send.
 static enum added add_work(struct apply *ap, struct buf *b, struct work *w)
 {
-    struct fold_settings fold = {.combine = !ap->set->exact};
+    struct fold_settings fold = {.combine = !ap->set->exact, .pipelined = apply_index(ap, w->doc.slot)->pipeline};
     struct fault why = {0};
     bool ok = true;
     pass_held(w);

@@ -74,7 +74,8 @@ static bool fold_behind(struct source *s, const struct plan_doc *doc, size_t fro
     return true;
 }
 
-static bool full(struct source *s, const struct plan_doc *doc, size_t from, struct bytes content, struct fold_action *out, struct arena *a, struct fault *fault)
+static bool full(struct source *s, const struct plan_doc *doc, size_t from, struct bytes content, const struct fold_settings *set, struct fold_action *out, struct arena *a,
+                 struct fault *fault)
 {
     const struct plan_step *first = &doc->steps[from];
     void *kept = arena_copy(a, content.at, content.size);
@@ -85,7 +86,7 @@ static bool full(struct source *s, const struct plan_doc *doc, size_t from, stru
     out->pipeline = first->pipeline;
     buf_add(&out->body, kept, content.size);
     take_flags(out, first);
-    if (first->pipeline || from + 1 >= doc->step_count || !can_read(&doc->steps[from + 1]))
+    if (first->pipeline || set->pipelined || from + 1 >= doc->step_count || !can_read(&doc->steps[from + 1]))
         return true;
     struct json *base = json_parse(a, bytes_of(kept, content.size), NULL);
     if (!base || base->kind != JSON_KIND_OBJECT)
@@ -108,7 +109,7 @@ static bool update(struct source *s, const struct plan_doc *doc, size_t from, co
     struct json *insert = doc_as_upsert ? partial : upsert;
     bool scripted_upsert = json_member(j, "scripted_upsert") && json_true(json_member(j, "scripted_upsert"));
     if (insert && !scripted_upsert && (first->flags & PLAN_STEP_INSERT))
-        return full(s, doc, from, insert->raw, out, a, fault);
+        return full(s, doc, from, insert->raw, set, out, a, fault);
     out->kind = FOLD_UPDATE;
     out->scripted = script != NULL;
     out->may_insert = insert != NULL || scripted_upsert;
@@ -160,7 +161,7 @@ bool fold_next(struct source *s, const struct plan_doc *doc, size_t from, const 
     } else if (first->kind == OP_UPDATE) {
         ok = update(s, doc, from, set, out, &a, fault);
     } else {
-        ok = source_get(s, first, &body, fault) && full(s, doc, from, body, out, &a, fault);
+        ok = source_get(s, first, &body, fault) && full(s, doc, from, body, set, out, &a, fault);
     }
     arena_fini(&a);
     if (ok && (out->body.failed || out->insert.failed))

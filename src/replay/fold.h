@@ -19,6 +19,7 @@ struct fold_action {
 
 struct fold_settings {
     bool combine;           // several partial updates may become one (versions are not kept)
+    bool pipelined;         // the index has a default pipeline: a full document is not on the target as it was sent
     bool big_integers_kept; // source newer than version 5: integers beyond 64 bits survive updates
 };
 
