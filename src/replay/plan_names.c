@@ -526,8 +526,10 @@ size_t plan_names_life(struct plan *p, int name, const struct op *op, int shard,
             life++;
             continue;
         }
-        // Both lives are possible: whichever the number continues.
-        if (distance(op->seq_no, top_of(n, life, shard) + 1) < distance(op->seq_no, top_of(n, life + 1, shard) + 1))
+        // Both lives are possible: whichever the number continues. Asked before the new one's first answer, it is near its
+        // beginning, however far the ops of another tape have brought it already.
+        int64_t next = distance(op->seq_no, top_of(n, life + 1, shard) + 1);
+        if (distance(op->seq_no, top_of(n, life, shard) + 1) < (op->seq_no < next ? op->seq_no : next))
             break;
         life++;
     }

@@ -195,6 +195,23 @@ static void a_rebirth_that_each_tap_concludes_is_one_life(void **state)
     assert_string_equal(docs, "a:I10 b:I60 c:I61");
 }
 
+static void an_early_write_of_the_new_life_belongs_to_it_in_whatever_order_tapes_are_read(void **state)
+{
+    (void)state;
+    one_shard();
+    set.before = "50";
+    for (int i = 0; i < 20; i++)
+        PUT(10 + (uint64_t)i, OP_INDEX, "a", OP_UPDATED, i, i + 1, i);
+    accident(100);
+    for (int i = 0; i < 40; i++)
+        if (i != 7)
+            PUT(60 + (uint64_t)i, OP_INDEX, "b", OP_UPDATED, i, i + 1, 115 + i);
+    PUT(200, OP_INDEX, "c", OP_CREATED, 7, 1, 101, 130); // the other tape's: asked before the first answer of the new life
+    build();
+    assert_null(plan_refusal(plan));
+    assert_string_equal(docs, "a:I29");
+}
+
 static void a_missing_index_that_another_tap_answered_late_ends_no_new_life(void **state)
 {
     (void)state;
@@ -659,7 +676,7 @@ int main(void)
         T(same_id_on_two_shards_is_two_documents), T(forgotten_routing_meets_the_document_where_shards_agree), T(without_numbers_the_version_chain_decides),
         T(late_recreation_restarts_the_chain), T(filtered_ids_are_minted_the_same_every_time), T(nothing_crosses_a_barrier),
         T(before_keeps_the_whole_life_and_nothing_of_the_next), T(a_deletion_that_is_neither_skipped_nor_the_end_refuses),
-        T(a_rebirth_that_each_tap_concludes_is_one_life), T(a_missing_index_that_another_tap_answered_late_ends_no_new_life),
+        T(an_early_write_of_the_new_life_belongs_to_it_in_whatever_order_tapes_are_read), T(a_rebirth_that_each_tap_concludes_is_one_life), T(a_missing_index_that_another_tap_answered_late_ends_no_new_life),
         T(skip_continues_into_the_second_life), T(noop_of_the_second_life_is_folded), T(casualties_are_listed_and_applied_on_demand),
         T(a_refused_write_of_the_second_life_does_not_move_the_document_into_it), T(refused_either_way_is_left_out), T(alias_that_became_an_index_belongs_to_the_index_it_meant), T(skipped_bulk_leaves_its_items_out),
         T(held_operations_are_not_applied_twice), T(an_unanswered_write_before_a_held_one_is_held), T(the_uncertain_zone_is_marked_for_comparison),
