@@ -28,13 +28,13 @@ torture: all setup-check
 	$(Q)DISKS=200 STEPS=60 tests/fault/world
 	$(Q)ESTAPE_TORTURE=1 tests/fault/run
 
-#: drill     random writers on real nodes, many seeds: SEEDS=100 NODES="os2 es7"; LIVE=1: the accident under live capture, all versions, and two taps
+#: drill     random writers on real nodes, every part, many seeds: SEEDS=100 NODES="os2 es7" PARTS="cutover cluster"; LIVE=1: the accident under live capture, all versions, and two taps
 drill: all setup-check
 ifneq ($(LIVE),)
 	$(Q)NODES="$(or $(NODES),os2 os3 es5 es6 es7 es8)" tests/node/live
 	$(Q)tests/node/taps
 else
-	$(Q)SEEDS=$(or $(SEEDS),20) DRILL_ES5_KILLS=1 $(if $(NODES),NODES="$(NODES)") tests/node/run
+	$(Q)SEEDS=$(or $(SEEDS),20) PARTS="$(or $(PARTS),all)" $(if $(NODES),NODES="$(NODES)") $(if $(RESULTS),RESULTS="$(RESULTS)") tests/node/run
 endif
 
 #: soak      mixed load on a real node under a recorder, HOURS or MINUTES long (default an hour): drops, memory, proof

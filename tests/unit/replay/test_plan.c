@@ -504,6 +504,66 @@ static void a_retry_that_met_a_conflict_shows_that_the_first_was_done(void **sta
     assert_int_equal(plan_total(plan)->judged_done, 1);
 }
 
+static void a_first_create_whose_retry_met_a_conflict_was_done(void **state)
+{
+    (void)state;
+    one_shard(); // born on this tape: nothing was there before
+    PUT(11, OP_CREATE, "a", OP_UNKNOWN, OP_NONE, 0, 10, -1);
+    PUT(12, OP_CREATE, "a", OP_FAILED, OP_NONE, 0, 2000, .error = "version_conflict_engine_exception");
+    build();
+    assert_string_equal(docs, "a:C11");
+    assert_int_equal(plan_total(plan)->judged_done, 1);
+}
+
+static void of_two_unanswered_creates_none_is_taken_for_the_one_that_met_the_retry(void **state)
+{
+    (void)state;
+    PUT(10, OP_DELETE, "a", OP_NOT_FOUND, OP_NONE, 1, 0);
+    PUT(11, OP_CREATE, "a", OP_UNKNOWN, OP_NONE, 0, 10, -1);
+    PUT(12, OP_CREATE, "a", OP_UNKNOWN, OP_NONE, 0, 1000, -1);
+    PUT(13, OP_CREATE, "a", OP_FAILED, OP_NONE, 0, 2000, .error = "version_conflict_engine_exception");
+    build();
+    assert_int_equal(plan_total(plan)->judged_done, 0);
+    assert_int_equal(plan_total(plan)->unknown, 2);
+}
+
+static void holes_below_a_restored_copy_judge_what_came_before_it(void **state)
+{
+    static const int64_t max[] = {2};
+    struct plan_seam seam = {.to = "cat", .kind = PLAN_SEAM_SEQ, .time_ns = MS(25), .end_ns = MS(26), .route = {.shards = 1}, .max_seq = max, .sure_seq = max};
+    (void)state;
+    one_shard();
+    set.seams = &seam;
+    set.seam_count = 1;
+    PUT(10, OP_INDEX, "a", OP_CREATED, 0, 1, 0);
+    PUT(11, OP_INDEX, "b", OP_UNKNOWN, OP_NONE, 0, 10, -1); // number 1, below the copy's 2
+    PUT(12, OP_INDEX, "c", OP_CREATED, 2, 1, 20);
+    PUT(13, OP_INDEX, "d", OP_UNKNOWN, OP_NONE, 0, 30, -1); // number 3
+    PUT(14, OP_INDEX, "e", OP_CREATED, 4, 1, 40);
+    build();
+    assert_int_equal(plan_total(plan)->judged_done + plan_total(plan)->held, 4);
+    assert_int_equal(plan_total(plan)->unknown, 0);
+    assert_null(plan_refusal(plan));
+    assert_int_equal(plan_total(plan)->missing_numbers, 0);
+}
+
+static void numbers_lost_to_a_change_of_primary_are_explained_and_judge_nothing(void **state)
+{
+    (void)state;
+    one_shard();
+    PUT(10, OP_INDEX, "a", OP_CREATED, 0, 1, 0);
+    PUT(11, OP_INDEX, "b", OP_CREATED, 2, 2, 30, .term = 2); // ran as number 1 under the primary that was lost, and again
+    build();
+    assert_null(plan_refusal(plan));
+    assert_int_equal(check_life(plan_check(plan), 0)->verdict, CHECK_EXPLAINED);
+    assert_int_equal(check_life(plan_check(plan), 0)->primary_changes, 1);
+    plan_close(plan);
+    free(docs);
+    PUT(12, OP_INDEX, "c", OP_UNKNOWN, OP_NONE, 0, 10, -1); // whether the number was its own nobody knows
+    build();
+    assert_int_equal(plan_total(plan)->unknown, 1);
+}
+
 static void two_unanswered_and_one_hole_stay_unknown(void **state)
 {
     (void)state;
@@ -682,6 +742,8 @@ int main(void)
         T(held_operations_are_not_applied_twice), T(an_unanswered_write_before_a_held_one_is_held), T(the_uncertain_zone_is_marked_for_comparison),
         T(unknown_refuses_unless_the_user_decides), T(a_hole_of_the_right_size_shows_that_it_happened), T(dense_numbers_long_after_show_that_it_did_not),
         T(the_next_version_judges_an_unanswered_write), T(a_retry_that_met_a_conflict_shows_that_the_first_was_done), T(two_unanswered_and_one_hole_stay_unknown),
+        T(a_first_create_whose_retry_met_a_conflict_was_done), T(of_two_unanswered_creates_none_is_taken_for_the_one_that_met_the_retry),
+        T(holes_below_a_restored_copy_judge_what_came_before_it), T(numbers_lost_to_a_change_of_primary_are_explained_and_judge_nothing),
         T(missing_numbers_refuse_and_tell_where), T(lost_bytes_refuse_only_where_nothing_proves_them_harmless), T(an_engine_failure_explains_a_hole),
         T(a_truncated_write_refuses), T(short_ids_on_neighbouring_shards_have_keys_of_their_own), T(many_documents_spill_and_lose_nothing)};
     return cmocka_run_group_tests(tests, NULL, NULL);
