@@ -114,12 +114,21 @@ struct printing {
     struct tape *tape;
     struct gathered *g;
     struct show show;
+    struct fault *fault;
+    bool failed;
 };
 
 static bool print(void *ctx, const struct tape_row *row)
 {
     struct printing *p = ctx;
+    const char *also[64];
+    uint64_t also_at;
     p->show.row = row;
+    p->show.also = also;
+    p->failed = !tape_seen_by(p->tape, row, &also_at, p->fault);
+    for (size_t i = 0; i < tape_count(p->tape) && i < 64; i++)
+        if (also_at >> i & 1)
+            also[p->show.also_count++] = tape_name(p->tape, i);
     if (p->options->json)
         show_json(&p->out->text, &p->show);
     else
@@ -129,7 +138,7 @@ static bool print(void *ctx, const struct tape_row *row)
 
 static bool gather(struct tape *t, struct gathered *g, const struct show_options *o, struct show *show, struct fault *fault)
 {
-    char sql[200];
+    struct buf sql = {0};
     struct tape_op_filter ops = {.exchange_from = g->id, .exchange_to = g->id + 1};
     for (int side = 0; side < 2; side++) {
         g->bodies[side].limit_bytes = o->full || o->json ? 0 : BODY_SHOWN_BYTES;
@@ -141,8 +150,16 @@ static bool gather(struct tape *t, struct gathered *g, const struct show_options
     }
     g->op_limit = o->full || o->json ? 0 : OPS_SHOWN;
     // The second word on an alert repeats the first: one line each.
-    snprintf(sql, sizeof sql, "SELECT min(time),level,rule,title FROM alerts WHERE exchange=%llu GROUP BY tape,id ORDER BY 1", (unsigned long long)g->id);
-    if (!tape_ops(t, &ops, keep_op, g, fault) || !tape_sql(t, sql, keep_alert, g, fault) || !tape_lates(t, keep_late, g, fault))
+    buf_format(&sql, "SELECT min(time),level,rule,title FROM alerts WHERE exchange=%llu AND tape='", (unsigned long long)g->id);
+    for (const char *c = tape_name(t, g->which); *c; c++) {
+        buf_add_byte(&sql, (uint8_t)*c);
+        if (*c == '\'')
+            buf_add_byte(&sql, '\'');
+    }
+    buf_add_text(&sql, "' GROUP BY id ORDER BY 1");
+    bool ok = tape_ops(t, &ops, keep_op, g, fault) && tape_sql(t, buf_text(&sql), keep_alert, g, fault) && tape_lates(t, keep_late, g, fault);
+    buf_fini(&sql);
+    if (!ok)
         return false;
     show->ops = g->ops;
     show->op_count = g->op_count;
@@ -156,10 +173,10 @@ static bool gather(struct tape *t, struct gathered *g, const struct show_options
 static bool print_whole(const struct show_options *o, struct out *out, struct tape *t, size_t which, uint64_t id, struct fault *fault)
 {
     struct gathered g = {.id = id, .which = which};
-    struct printing p = {.options = o, .out = out, .tape = t, .g = &g};
+    struct printing p = {.options = o, .out = out, .tape = t, .g = &g, .fault = fault};
     arena_init(&g.arena, 0);
     p.show.tape_name = tape_count(t) > 1 ? tape_name(t, which) : NULL;
-    bool ok = tape_get(t, which, id, NULL, NULL, fault) && gather(t, &g, o, &p.show, fault) && tape_get(t, which, id, print, &p, fault);
+    bool ok = tape_get(t, which, id, NULL, NULL, fault) && gather(t, &g, o, &p.show, fault) && tape_get(t, which, id, print, &p, fault) && !p.failed;
     for (int side = 0; side < 2; side++)
         body_text_fini(&g.bodies[side]);
     mem_free(g.ops);

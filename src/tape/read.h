@@ -34,7 +34,7 @@ struct tape_filter { // NULL or 0 or WHEN_UNKNOWN: no condition. Text lists: one
 struct tape_row {
     struct exchange x;
     size_t tape;           // which of the directories
-    uint64_t also_at;      // bit set of other tapes that saw it too
+    uint64_t also_at;      // bit set of other tapes that saw it too; of a row of tape_get tape_seen_by tells it
 };
 
 // Oldest first (time, then id). fn returns false to stop.
@@ -42,6 +42,7 @@ typedef bool tape_row_fn(void *ctx, const struct tape_row *row);
 bool tape_select(struct tape *t, const struct tape_filter *filter, tape_row_fn *fn, void *ctx, struct fault *fault);
 // One exchange; false with fault user when there is none ("pruned" is told apart from "never recorded").
 bool tape_get(struct tape *t, size_t which, uint64_t id, tape_row_fn *fn, void *ctx, struct fault *fault);
+bool tape_seen_by(struct tape *t, const struct tape_row *row, uint64_t *also_at, struct fault *fault);
 // "4711" or "NAME:4711" -> which, id.
 bool tape_parse_id(struct tape *t, const char *text, size_t *which, uint64_t *id, struct fault *fault);
 

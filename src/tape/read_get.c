@@ -3,6 +3,8 @@
 
 #include "../base/diag.h"
 
+#include <stdio.h>
+
 static struct raw_row *find_in(struct reel *r, struct reel_segment *s, uint64_t id)
 {
     struct open_segment *o = segment_pin(r, s);
@@ -65,6 +67,40 @@ static bool absent(struct reel *r, uint64_t id, struct fault *fault)
     return fault_user(fault, "exchange %llu was never recorded on tape %s; see 'estape log'", (unsigned long long)id, r->name);
 }
 
+// ---- other taps -----------------------------------------------------------------------------------------------------
+
+struct twins {
+    const struct exchange *x;
+    uint64_t seen_at;
+};
+
+static bool note_twin(void *ctx, const struct tape_row *row)
+{
+    struct twins *twins = ctx;
+    const struct exchange *x = twins->x;
+    if (row->x.tcp_seq == x->tcp_seq && endpoint_equal(&row->x.client, &x->client) && endpoint_equal(&row->x.server, &x->server))
+        twins->seen_at |= row->also_at | UINT64_C(1) << row->tape;
+    return true;
+}
+
+// A selection around its time over all tapes tells.
+bool tape_seen_by(struct tape *t, const struct tape_row *row, uint64_t *also_at, struct fault *fault)
+{
+    char ip[64], client[80];
+    const char *clients[] = {client};
+    bool four = endpoint_is_v4(&row->x.client);
+    struct twins twins = {.x = &row->x};
+    *also_at = 0;
+    if (t->count == 1 || !row->x.client.port)
+        return true;
+    snprintf(client, sizeof client, four ? "%s:%u" : "[%s]:%u", dict_ip_text(&row->x.client, ip, sizeof ip), row->x.client.port);
+    struct tape_filter around = {.since_ns = row->x.time_ns - TWIN_US * 1000, .until_ns = row->x.time_ns + TWIN_US * 1000 + 1, .client = clients, .client_count = 1};
+    if (!tape_select(t, &around, note_twin, &twins, fault))
+        return false;
+    *also_at = twins.seen_at & ~(UINT64_C(1) << row->tape);
+    return true;
+}
+
 bool tape_get(struct tape *t, size_t which, uint64_t id, tape_row_fn *fn, void *ctx, struct fault *fault)
 {
     struct reel *r = &t->reels[which];
@@ -75,10 +111,10 @@ bool tape_get(struct tape *t, size_t which, uint64_t id, tape_row_fn *fn, void *
     struct raw_row *raw = row_find(r, id);
     if (!raw)
         return absent(r, id, fault);
-    bool ok = row_join(raw, &scratch, &row);
+    bool ok = row_join(raw, &scratch, &row) || fault_memory(fault);
     if (ok && fn)
         fn(ctx, &row);
     row_free(raw);
     row_scratch_fini(&scratch);
-    return ok || fault_memory(fault);
+    return ok;
 }

@@ -177,6 +177,10 @@ sqlite3 *segment_open_file(struct reel *r, const char *file, bool sealed, char *
         snprintf(why, room, "it is not there");
         return NULL;
     }
+    if (access(path, R_OK) != 0) {
+        snprintf(why, room, "%s", strerror(errno));
+        return NULL;
+    }
     r->live = !sealed && reel_is_live(r->dir);
     if (sealed || (!r->live && !exists(path, "-wal") && !exists(path, "-journal")))
         return try_open(path, "mode=ro&immutable=1", SQLITE_OPEN_READONLY, why, room);
@@ -300,6 +304,13 @@ static void make_room(struct tape *t)
         segment_close(t, oldest);
 }
 
+static bool is_denied(const struct reel *r, const char *file)
+{
+    char path[4200];
+    snprintf(path, sizeof path, "%s/%s", r->dir, file);
+    return access(path, R_OK) != 0 && errno == EACCES;
+}
+
 struct open_segment *segment_pin(struct reel *r, struct reel_segment *s)
 {
     struct tape *t = r->tape;
@@ -325,7 +336,7 @@ struct open_segment *segment_pin(struct reel *r, struct reel_segment *s)
         if (o->db && sqlite3_errcode(o->db) != SQLITE_OK)
             snprintf(why, sizeof why, "%s", sqlite3_errmsg(o->db));
         open_close(o);
-        if (r->live && !s->sealed) // just being made: look again later
+        if (r->live && !s->sealed && !is_denied(r, file)) // just being made: look again later
             return NULL;
         s->state = SEGMENT_BAD;
         tape_warn(t, "segment %s of tape %s cannot be read: %s; what it holds is missing here, 'estape fsck' tells more", s->name, r->name, why);

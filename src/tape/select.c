@@ -11,8 +11,6 @@
 
 #include "../base/diag.h"
 
-#define TWIN_US INT64_C(5000000)
-
 struct source {
     struct reel *reel;
     struct reel_segment *segment;

@@ -2,6 +2,8 @@
 #pragma once
 #include "read_inner.h"
 
+#define TWIN_US INT64_C(5000000) // two taps' moments of one exchange are no further apart
+
 // ---- rows (select_row.c) --------------------------------------------------------------------------------------------
 struct raw_row {               // a row of table x, not yet joined
     struct reel *reel;
@@ -17,7 +19,7 @@ struct raw_row {               // a row of table x, not yet joined
     struct raw_row *next_twin; // same key in the table of twins
     char text[];
 };
-struct raw_row *row_read(struct reel *r, struct reel_segment *s); // of the row s->open->rows stands on; NULL: memory out
+struct raw_row *row_read(struct reel *r, struct reel_segment *s); // of the row SEGMENT_ROWS stands on; NULL: memory out
 // Joins a row. Everything borrowed lives until the next call with the same scratch, or until the segment is unpinned.
 struct row_scratch { struct buf path; struct exchange_index *indices; size_t index_room, index_count; char trace[56]; struct buf texts; };
 bool row_join(struct raw_row *raw, struct row_scratch *scratch, struct tape_row *row); // false: memory out

@@ -300,6 +300,12 @@ void show_json(struct buf *out, const struct show *s)
             first = false;
         }
     buf_add_byte(out, ']');
+    buf_add_text(out, ",\"also\":[");
+    for (size_t i = 0; i < s->also_count; i++) {
+        buf_add_text(out, i ? "," : "");
+        emit_json(out, bytes_of_text(s->also[i]));
+    }
+    buf_add_byte(out, ']');
     json_body(out, s, BODY_REQUEST);
     json_body(out, s, BODY_RESPONSE);
     buf_add_text(out, ",\"ops\":[");

@@ -29,4 +29,4 @@ struct show {
 };
 
 void show_print(struct out *o, const struct show *s);
-void show_json(struct buf *out, const struct show *s); // the log's fields, and: traceparent task server_version flags request response ops alerts late
+void show_json(struct buf *out, const struct show *s); // the log's fields, and: traceparent task server_version flags also request response ops alerts late
