@@ -66,6 +66,8 @@ static void show_progress(void *ctx, const struct apply_progress *p)
     struct showing *s = ctx;
     int64_t now_ns = clock_steady_ns();
     char left[32] = "?";
+    if (!s->told_ns && !s->terminal)
+        s->told_ns = now_ns; // nothing to tell yet
     if (s->quiet || now_ns - s->told_ns < (s->terminal ? WHEN_NS_PER_S / 4 : 10 * WHEN_NS_PER_S))
         return;
     s->told_ns = now_ns;

@@ -202,6 +202,18 @@ static bool count_refused(struct replay_following *f, int64_t since_ns, struct f
     return ok;
 }
 
+// Rounds that follow leave it out: it takes seconds where much is written.
+static bool refresh_copy(struct replay_following *f, struct fault *fault)
+{
+    struct buf path = {0};
+    buf_add_byte(&path, '/');
+    target_encode(&path, bytes_of_text(plan_slot(f->run->plan, 0)->to));
+    buf_add_text(&path, "/_refresh");
+    bool ok = call(f, "refreshing the copy", "POST", buf_text(&path), (struct bytes){0}, fault);
+    buf_fini(&path);
+    return ok;
+}
+
 static bool switch_over(struct replay_following *f, struct fault *fault)
 {
     struct arena a;
@@ -220,7 +232,7 @@ static bool switch_over(struct replay_following *f, struct fault *fault)
     if (ok && !equal)
         ok = fault_system(fault, "the target does not equal the plan: %s was not switched (%llu missing, %llu different, %llu should be gone)", f->cutover,
                           (unsigned long long)f->compared.missing, (unsigned long long)f->compared.different, (unsigned long long)f->compared.should_be_gone);
-    ok = ok && swap(f, list, fault);
+    ok = ok && refresh_copy(f, fault) && swap(f, list, fault);
     if (!ok) {
         struct fault first = *fault;
         block(f, list, false, fault);
@@ -233,9 +245,20 @@ static bool switch_over(struct replay_following *f, struct fault *fault)
     return ok;
 }
 
+static void tell_lag(const struct replay_following *f, int64_t lag_ns, int64_t *told_ns)
+{
+    char text[120];
+    if (clock_steady_ns() - *told_ns < 5 * WHEN_NS_PER_S)
+        return;
+    *told_ns = clock_steady_ns();
+    snprintf(text, sizeof text, "following: the last round took %.1f s, %llu documents in all", (double)lag_ns / 1e9, (unsigned long long)f->report->applied);
+    tell(f, text);
+}
+
 bool replay_follow(struct replay_following *f, struct fault *fault)
 {
     bool told = false;
+    int64_t told_ns = 0;
     while (!*(volatile const bool *)f->stop) {
         bool any;
         tape_wait(f->tape, 500);
@@ -246,8 +269,10 @@ bool replay_follow(struct replay_following *f, struct fault *fault)
         int64_t lag_ns = clock_now_ns() - began_ns;
         if (f->report->interrupted)
             return true;
-        if (lag_ns > WHEN_NS_PER_S)
+        if (lag_ns > WHEN_NS_PER_S) {
+            tell_lag(f, lag_ns, &told_ns);
             continue;
+        }
         if (f->cutover)
             return switch_over(f, fault);
         if (!told)
