@@ -159,10 +159,11 @@ static void infer_versions(struct group *g)
             prev--;
         for (; next < g->count && !(took_effect(g->ops[next]) && g->ops[next]->version >= 0); next++)
             hidden += took_effect(g->ops[next]);
-        if (!prev || g->ops[prev - 1]->life != g->ops[i]->life || g->ops[prev - 1]->version < 0)
-            continue; // behind one whose version stays open nothing is sure
+        // Behind one whose version stays open nothing is sure, nor behind a by-query call, which writes versions that nobody sees.
+        if (!prev || g->ops[prev - 1]->life != g->ops[i]->life || g->ops[prev - 1]->version < 0 || g->ops[prev - 1]->epoch != g->ops[i]->epoch)
+            continue;
         int64_t from = g->ops[prev - 1]->version;
-        bool closed = next < g->count && g->ops[next]->life == g->ops[i]->life && !(g->ops[next]->op_flags & OP_EXTERNAL);
+        bool closed = next < g->count && g->ops[next]->life == g->ops[i]->life && g->ops[next]->epoch == g->ops[i]->epoch && !(g->ops[next]->op_flags & OP_EXTERNAL);
         bool sure = closed ? g->ops[next]->version == from + (int64_t)hidden + 1 : g->ops[i]->result != OP_ACCEPTED || g->ops[i]->kind != OP_UPDATE;
         if (closed && g->ops[next]->version == from + 1 && g->ops[i]->result == OP_ACCEPTED && g->ops[i]->kind == OP_UPDATE) {
             g->ops[i]->result = OP_NOOP; // no room for it: it changed nothing

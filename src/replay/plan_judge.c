@@ -181,8 +181,8 @@ void plan_judge_versions(struct op_rec **ops, size_t count)
         for (size_t k = from; k < to; k++)
             open += open_case(ops[k]) || (ops[k]->result == OP_UNKNOWN && (ops[k]->marks & REC_DONE)) || ops[k]->result == OP_ACCEPTED;
         bool before = from > 0 && ops[from - 1]->life == ops[i]->life, behind = to < count && ops[to]->life == ops[i]->life;
-        if (!behind)
-            continue;
+        if (!behind || ops[to]->epoch != ops[i]->epoch || (before && ops[from - 1]->epoch != ops[i]->epoch))
+            continue; // a by-query call between them writes versions that nobody sees
         if (before && ops[to]->version == ops[from - 1]->version + 1) {
             settle_all(ops, from, to, REC_NOT_DONE);
         } else if (before && ops[to]->version == ops[from - 1]->version + 1 + (int64_t)open) {

@@ -493,6 +493,19 @@ static void the_next_version_judges_an_unanswered_write(void **state)
     assert_null(plan_refusal(plan));
 }
 
+static void versions_say_nothing_across_a_by_query_call(void **state)
+{
+    (void)state;
+    PUT(10, OP_INDEX, "a", OP_CREATED, OP_NONE, 1, 0);
+    fake_exchange(tape, &(struct exchange){.id = 11, .time_ns = MS(5), .answered_ns = MS(8), .api = bytes_of_text("update_by_query"), .verb = bytes_of_text("POST"),
+                                           .path = bytes_of_text("/cat/_update_by_query"), .targets = cat_target, .target_count = 1, .outcome = OUTCOME_OK, .status = 200}, "{}");
+    PUT(12, OP_INDEX, "a", OP_UNKNOWN, OP_NONE, 0, 10, -1);
+    PUT(13, OP_UPDATE, "a", OP_UPDATED, OP_NONE, 3, 20); // 2 was the call's, or the unanswered write's
+    build();
+    assert_int_equal(plan_total(plan)->unknown, 1);
+    assert_int_equal(plan_total(plan)->judged_done, 0);
+}
+
 static void a_retry_that_met_a_conflict_shows_that_the_first_was_done(void **state)
 {
     (void)state;
@@ -742,7 +755,7 @@ int main(void)
         T(held_operations_are_not_applied_twice), T(an_unanswered_write_before_a_held_one_is_held), T(the_uncertain_zone_is_marked_for_comparison),
         T(unknown_refuses_unless_the_user_decides), T(a_hole_of_the_right_size_shows_that_it_happened), T(dense_numbers_long_after_show_that_it_did_not),
         T(the_next_version_judges_an_unanswered_write), T(a_retry_that_met_a_conflict_shows_that_the_first_was_done), T(two_unanswered_and_one_hole_stay_unknown),
-        T(a_first_create_whose_retry_met_a_conflict_was_done), T(of_two_unanswered_creates_none_is_taken_for_the_one_that_met_the_retry),
+        T(versions_say_nothing_across_a_by_query_call), T(a_first_create_whose_retry_met_a_conflict_was_done), T(of_two_unanswered_creates_none_is_taken_for_the_one_that_met_the_retry),
         T(holes_below_a_restored_copy_judge_what_came_before_it), T(numbers_lost_to_a_change_of_primary_are_explained_and_judge_nothing),
         T(missing_numbers_refuse_and_tell_where), T(lost_bytes_refuse_only_where_nothing_proves_them_harmless), T(an_engine_failure_explains_a_hole),
         T(a_truncated_write_refuses), T(short_ids_on_neighbouring_shards_have_keys_of_their_own), T(many_documents_spill_and_lose_nothing)};
