@@ -1,5 +1,5 @@
 """Starts real nodes for tests from Maven artifacts and stops them again; downloads stay in ~/.cache/estape-nodes and ~/.m2."""
-import json, os, shutil, signal, subprocess, sys, tempfile, time, urllib.request
+import json, os, shutil, signal, socket, subprocess, sys, tempfile, time, urllib.request
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 CACHE = os.path.expanduser("~/.cache/estape-nodes")
@@ -92,6 +92,20 @@ def unpack_es8(coordinate):
     return top
 
 
+def pick_port(first):
+    """This port or a later one: it, the next, and those a hundred above must be free."""
+    for port in range(first, first + 80, 10):
+        try:
+            for p in (port, port + 1, port + 100, port + 101):
+                with socket.socket() as s:
+                    s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                    s.bind(("127.0.0.1", p))
+            return port
+        except OSError:
+            continue
+    raise Skip(f"no free ports from {first} on")
+
+
 class Node:
     """One node process (with one or more cluster nodes in it) in a directory of its own."""
 
@@ -101,7 +115,7 @@ class Node:
         self.kind, self.nodes, self.heap, self.settings = kind, nodes, heap, dict(ROLES.get(kind, {}), **(settings or {}))
         self.coordinate, java, default = KINDS[kind]
         self.version = self.coordinate.split(":")[2]
-        self.port = port or default
+        self.port = port or pick_port(default)
         self.java = find_java(java)
         self.url = f"http://127.0.0.1:{self.port}"
         self.dir = tempfile.mkdtemp(prefix=f"estape-node-{kind}-")
