@@ -233,7 +233,7 @@ bool plan_admin_load(struct plan *p, struct fault *fault)
     if (ok)
         drop_last_closes(p);
     if (ok && p->total.admin_left && !p->set.admin)
-        plan_note_add(p, PLAN_NOTE_TOLD, NULL, "%llu administrative calls (settings, aliases, templates, pipelines, ...) are in the range and left out: --admin makes them again",
+        plan_note_add(p, PLAN_NOTE_TOLD, NULL, "administrative calls in the range (settings, aliases, templates, pipelines, ...): %llu, left out; --admin makes them again",
                       (unsigned long long)p->total.admin_left);
     return ok;
 }

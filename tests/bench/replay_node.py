@@ -167,7 +167,9 @@ def against_loader(tape, later):
     for _ in range(PAIRS):
         restore("copy_l")
         seconds, _ = send(path)
-        loader.append(len(later) / seconds)
+        began = time.time()
+        call("POST", "/copy_l/_refresh")  # a replay ends with one too
+        loader.append(len(later) / (seconds + time.time() - began))
         for name, options, _ in modes:
             restore("copy_r")
             r, _, _ = replay(tape, "copy_r", *options)
