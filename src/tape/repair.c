@@ -176,9 +176,13 @@ bool repair_segment(struct catalog *c, struct catalog_segment *s, bool *ids_lost
     if (stat(log_path, &st) != 0)
         return give_up(c, s, ids_lost, fault);
     if (db_is_empty(log_path) || was_never_begun(log_path)) {
-        catalog_unlink(log_path);
-        catalog_unlink(body_path);
-        return catalog_forget(c, s->number, fault);
+        // Its row first and its log last: whatever is left when we die in between is found again by its log, and taken away.
+        bool forgotten = catalog_forget(c, s->number, fault);
+        if (forgotten) {
+            catalog_unlink(body_path);
+            catalog_unlink(log_path);
+        }
+        return forgotten;
     }
     struct fault why = {0};
     if (!db_open(log_path, &db_log, true, &log, &why)) {
