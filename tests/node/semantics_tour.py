@@ -429,6 +429,8 @@ class Tour:
         body = {"settings": self.settings(), "aliases": {"logs_w": {"is_write_index": True} if self.major > 5 else {}}}
         self.call("rollover_first", "PUT", "/logs-000001", body, api="indices.create", indices=["logs-000001"], targets=None)
         self.call("rollover_write_before", "PUT", self.doc("logs_w", "1"), {"n": 1}, api="index", targets=["logs_w"])
+        self.call("rollover_dry", "POST", "/logs_w/_rollover?dry_run=true", {"conditions": {"max_docs": 1}}, api="indices.rollover", targets=["logs_w"], indices=None, outcome="ok", write=False)
+        self.call("reroute_dry", "POST", "/_cluster/reroute?dry_run=true&filter_path=acknowledged", {}, api="cluster.reroute", targets=[], indices=None, outcome="ok", write=False)
         self.call("rollover", "POST", "/logs_w/_rollover", {"conditions": {"max_docs": 1}}, api="indices.rollover", targets=["logs_w"], indices=None, outcome="ok|partial")
         self.quiet("POST", "/logs-000001/_refresh")
         if self.quiet("GET", "/logs-000002")[0] == 404:

@@ -152,7 +152,7 @@ class Truth:
             return self.documents(call, row, ops)
         self.check(call, "who", (row["principal"], row["agent"], row["client_ip"]), (w.get("user", "tourist"), "tour/1", "127.0.0.1"))
         if w.get("api"):
-            self.check(call, "write", bool(row["write"]), w["api"] not in READS and w["api"] not in NO_WRITE if w["api"] not in NO_WRITE - READS else bool(row["write"]))
+            self.check(call, "write", bool(row["write"]), w["write"] if "write" in w else w["api"] not in READS and w["api"] not in NO_WRITE if w["api"] not in NO_WRITE - READS else bool(row["write"]))
         self.check(call, "destructive", row["destructive"], w.get("danger"))
         targets = expected_targets(call)
         if targets is not None:

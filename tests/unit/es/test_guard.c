@@ -8,12 +8,17 @@
 #define WROTE "{\"_index\":\".security-7\",\"_id\":\"1\",\"_version\":1,\"result\":\"created\",\"_seq_no\":0,\"_primary_term\":1}"
 #define HIT "{\"_index\":\".security-7\",\"_id\":\"1\",\"_source\":{\"password\":\"" MARK "\"}}"
 
+static bool holds(const struct buf *b, const char *word)
+{
+    return b->size && memmem(b->at, b->size, word, strlen(word));
+}
+
 static void assert_silent(struct probe *p, const char *what)
 {
     for (size_t i = 0; i < p->row_count; i++)
-        if (memmem(p->rows[i].request.at, p->rows[i].request.size, MARK, strlen(MARK)) || memmem(p->rows[i].response.at, p->rows[i].response.size, MARK, strlen(MARK)))
+        if (holds(&p->rows[i].request, MARK) || holds(&p->rows[i].response, MARK))
             fail_msg("%s: the mark was handed on", what);
-    assert_null(memmem(p->all.at, p->all.size, MARK, strlen(MARK)));
+    assert_false(holds(&p->all, MARK));
 }
 
 static struct probe *open_all(void)
@@ -93,7 +98,7 @@ static void a_read_of_other_indices_is_kept_around_a_hole(void **state)
     (void)state;
     struct probe *p = open_all();
     struct probe_row *row = probe_call(p, (struct probe_ask){"POST", "/logs-*/_search", .body = "{}"}, (struct probe_answer){200, "{\"hits\":{\"hits\":[{\"_index\":\"logs-1\",\"a\":7}]}}", .hole_at = 10, .hole_bytes = 5});
-    assert_non_null(memmem(row->response.at, row->response.size, "\"a\":7", 5));
+    assert_true(holds(&row->response, "\"a\":7"));
     probe_close(p);
 }
 
@@ -117,7 +122,7 @@ static void what_stays_encoded_behind_decoded_bytes_is_withheld(void **state)
     p->in->request_body(p->in->ctx, handle, &(struct body_piece){.bytes = bytes_of_text("\x28\xb5\x2f\xfd " MARK), .raw = true});
     p->in->request_end(p->in->ctx, handle, &(struct message_end){.complete = true, .undecodable = true, .wire_bytes = 60});
     probe_answer(p, handle, (struct probe_answer){200, "{\"errors\":false,\"items\":[{\"index\":{\"_index\":\"c\",\"_id\":\"1\",\"status\":201}}]}"});
-    assert_non_null(memmem(p->rows[0].request.at, p->rows[0].request.size, "{\"a\":1}", 7));
+    assert_true(holds(&p->rows[0].request, "{\"a\":1}"));
     assert_silent(p, "raw");
     probe_close(p);
 }
