@@ -82,5 +82,5 @@ struct message_sink {
     void (*close)(void *ctx, void *handle, const struct exchange_end *end);
     void (*gap)(void *ctx, const struct conn *conn, const struct stream_gap *gap); // every gap, passed through with what http knows
     void (*opaque)(void *ctx, const struct conn *conn, enum opaque_kind kind, int64_t time_ns); // once per connection
-    void (*conn_close)(void *ctx, const struct conn *conn, int client_side, enum stream_end how, int64_t time_ns); // client_side -1: no request was ever found on it
+    void (*conn_close)(void *ctx, const struct conn *conn, int client_side, enum stream_end how, int64_t time_ns); // client_side -1: neither a request nor an answer was ever found on it
 };

@@ -415,6 +415,7 @@ static void tell_orphan(struct conn_state *c, const struct side *s, uint64_t end
         .cause = GAP_ORPHAN,
     };
     c->http->stats.orphans++;
+    c->orphans_found = true;
     sink->gap(sink->ctx, c->conn, &gap);
 }
 
@@ -484,7 +485,7 @@ void conn_close(struct conn_state *c, enum stream_end how, int64_t time_ns)
     close_waiting(c, how, time_ns);
     if (c->client < 0 && !c->opaque_told && c->side[0].bytes_seen && c->side[1].bytes_seen)
         conn_opaque(c, OPAQUE_OTHER, time_ns);
-    sink->conn_close(sink->ctx, c->conn, c->requests_found ? c->client : -1, how, time_ns);
+    sink->conn_close(sink->ctx, c->conn, c->requests_found || c->orphans_found ? c->client : -1, how, time_ns);
     for (int i = 0; i < 2; i++)
         side_fini(c, &c->side[i]);
     mem_free(c);

@@ -20,7 +20,7 @@ struct conn_state {
     struct side side[2];
     struct pair_queue queue;
     int client;        // side; -1: not known yet
-    bool requests_found, opaque_told;
+    bool requests_found, orphans_found, opaque_told;
     int first_left;    // side that first said it sends no more
 };
 

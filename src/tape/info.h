@@ -14,7 +14,7 @@ struct info_span {           // a time without a recorder
 };
 
 struct info_flow {           // a client's connections to a server, and what was not seen of them
-    struct bytes client, server; // addresses; client empty: those in which no request was found
+    struct bytes client, server; // addresses; client empty: those in which no HTTP was found
     uint16_t port;
     uint64_t conns, midstream, only_client, only_server, gaps, gap_bytes;
 };

@@ -73,7 +73,7 @@ const char format_log_sql[] =
     "CREATE TABLE opaque(kind TEXT NOT NULL, server TEXT NOT NULL, server_port INTEGER NOT NULL, client TEXT NOT NULL,"
     " conns INTEGER NOT NULL, first_us INTEGER NOT NULL, last_us INTEGER NOT NULL,"
     " PRIMARY KEY(kind, server, server_port, client)) WITHOUT ROWID;"
-    // Connections that ended, by endpoints; server '' and client '': those in which no request was ever found.
+    // Connections that ended, by endpoints; server '' and client '': those in which neither a request nor an answer was ever found.
     "CREATE TABLE conns(server TEXT NOT NULL, server_port INTEGER NOT NULL, client TEXT NOT NULL, conns INTEGER NOT NULL,"
     " midstream INTEGER NOT NULL, only_client INTEGER NOT NULL, only_server INTEGER NOT NULL, reset INTEGER NOT NULL,"
     " idle INTEGER NOT NULL, evicted INTEGER NOT NULL, first_us INTEGER NOT NULL, last_us INTEGER NOT NULL,"

@@ -57,7 +57,7 @@ struct talk {
     int last_way;
     bool last_raw;
     uint64_t next_id, requests_open;
-    int conn_closed;
+    int conn_closed, orphans;
     bool over_fill;     // bodies of FILL are told by size
     struct http_stats stats;
 };
