@@ -139,7 +139,7 @@ static void pass_held(struct work *w)
         else if (s->seq_no >= 0 && w->seq_no >= 0)
             held = w->seq_no >= s->seq_no;
         else
-            held = s->version >= 0 && w->version >= s->version;
+            held = s->version >= 0 && (w->version > s->version || (w->version == s->version && !(s->op_flags & OP_EXTERNAL_GTE))); // such a version may be given twice
         if (!held)
             break;
         w->step++;
@@ -148,22 +148,21 @@ static void pass_held(struct work *w)
 
 // ---- reading ----------------------------------------------------------------------------------------------------------
 
-static void add_doc_ref(struct apply *ap, struct buf *b, const struct work *w)
+void apply_write_ref(struct buf *b, const struct target_about *about, const struct preflight_index *p, const struct plan_doc *doc, const char *routing_key)
 {
-    const struct preflight_index *p = apply_index(ap, w->doc.slot);
-    buf_add_text(b, "{\"_index\":");
+    buf_add_text(b, "\"_index\":");
     json_write_text(b, bytes_of_text(p->name));
-    if (!ap->set->about->typeless) {
+    if (!about->typeless) {
         buf_add_text(b, ",\"_type\":");
-        json_write_text(b, w->doc.type.size ? w->doc.type : bytes_of_text(p->mapping_type[0] ? p->mapping_type : "_doc"));
+        json_write_text(b, doc->type.size ? doc->type : bytes_of_text(p->mapping_type[0] ? p->mapping_type : "_doc"));
     }
     buf_add_text(b, ",\"_id\":");
-    json_write_text(b, w->doc.id);
-    if (w->doc.routing.size) {
-        buf_add_text(b, ap->set->about->major == 5 && !ap->set->about->opensearch ? ",\"_routing\":" : ",\"routing\":");
-        json_write_text(b, w->doc.routing);
-    }
-    buf_add_text(b, "}");
+    json_write_text(b, doc->id);
+    if (!doc->routing.size)
+        return;
+    bool five = about->major == 5 && !about->opensearch;
+    buf_format(b, ",\"%s%s\":", five ? "_" : "", routing_key);
+    json_write_text(b, doc->routing);
 }
 
 static bool send_read(struct apply *ap, struct lane *l, enum work_state which)
@@ -176,7 +175,10 @@ static bool send_read(struct apply *ap, struct lane *l, enum work_state which)
             continue;
         if (l->sent_count)
             buf_add_byte(&l->body, ',');
-        add_doc_ref(ap, &l->body, &l->works[i]);
+        const struct work *w = &l->works[i];
+        buf_add_byte(&l->body, '{');
+        apply_write_ref(&l->body, ap->set->about, apply_index(ap, w->doc.slot), &w->doc, "routing");
+        buf_add_byte(&l->body, '}');
         l->sent[l->sent_count++] = i;
     }
     buf_add_text(&l->body, "]}");
@@ -210,19 +212,9 @@ static void add_action(struct apply *ap, struct buf *b, struct work *w, const ch
 {
     const struct preflight_index *p = apply_index(ap, w->doc.slot);
     bool five = ap->set->about->major == 5 && !ap->set->about->opensearch;
-    buf_format(b, "{\"%s\":{\"_index\":", verb);
-    json_write_text(b, bytes_of_text(p->name));
-    if (!ap->set->about->typeless) {
-        buf_add_text(b, ",\"_type\":");
-        json_write_text(b, w->doc.type.size ? w->doc.type : bytes_of_text(p->mapping_type[0] ? p->mapping_type : "_doc"));
-    }
-    buf_add_text(b, ",\"_id\":");
-    json_write_text(b, w->doc.id);
-    if (w->doc.routing.size) {
-        bool parent = w->doc.steps[w->doc.step_count - 1].op_flags & OP_PARENT && !ap->set->about->typeless;
-        buf_add_text(b, parent ? (five ? ",\"_parent\":" : ",\"parent\":") : five ? ",\"_routing\":" : ",\"routing\":");
-        json_write_text(b, w->doc.routing);
-    }
+    bool parent = w->doc.steps[w->doc.step_count - 1].op_flags & OP_PARENT && !ap->set->about->typeless;
+    buf_format(b, "{\"%s\":{", verb);
+    apply_write_ref(b, ap->set->about, p, &w->doc, parent ? "parent" : "routing");
     if (guard)
         add_guard(ap, b, w, verb[0] == 'u');
     if (external >= 0) {

@@ -167,19 +167,8 @@ static void judge(struct verifying *v, const struct item *it, const struct json 
 
 static void add_ref(struct verifying *v, const struct item *it)
 {
-    const struct preflight_index *p = index_of(v->set, it->doc.slot);
-    buf_add_text(&v->body, v->body.size > 10 ? ",{\"_index\":" : "{\"_index\":");
-    json_write_text(&v->body, bytes_of_text(p->name));
-    if (!v->set->about->typeless) {
-        buf_add_text(&v->body, ",\"_type\":");
-        json_write_text(&v->body, it->doc.type.size ? it->doc.type : bytes_of_text(p->mapping_type[0] ? p->mapping_type : "_doc"));
-    }
-    buf_add_text(&v->body, ",\"_id\":");
-    json_write_text(&v->body, it->doc.id);
-    if (it->doc.routing.size) {
-        buf_add_text(&v->body, v->set->about->major == 5 && !v->set->about->opensearch ? ",\"_routing\":" : ",\"routing\":");
-        json_write_text(&v->body, it->doc.routing);
-    }
+    buf_add_text(&v->body, v->body.size > 10 ? ",{" : "{");
+    apply_write_ref(&v->body, v->set->about, index_of(v->set, it->doc.slot), &it->doc, "routing");
     buf_add_byte(&v->body, '}');
 }
 
