@@ -171,7 +171,7 @@ static bool print_report(const struct replay_settings *s, struct out *o, const s
         {"judged", "writes judged to have happened", c->judged_done, false},
         {"unknown", "writes unknown", c->unknown, c->unknown > 0 && skip_unknown},
         {"casualties", "casualties", c->casualties, !s->choice.casualties || strcmp(s->choice.casualties, "apply") != 0},
-        {"casualties_possible", "possible casualties (refused; their document may be in the copy)", c->casualties_possible, false},
+        {"casualties_possible", "possible casualties (told in the plan)", c->casualties_possible, false},
         {"collisions", "collisions", c->collisions, false},
         {"late", "came too late for their place", c->late, true},
         {"parity_lost", "version parity lost", a->parity_lost, false},
