@@ -220,6 +220,8 @@ class Accident:
     def reach(self):
         self.port, self.url = self.node.port, self.node.url
         self.backup, self.setup = Cluster(self.port, "backup"), Cluster(self.port, "setup")
+        if self.node.repo not in json.dumps(self.setup.call("GET", "/_nodes/_local?filter_path=nodes.*.settings.path")):
+            raise RuntimeError(f"another node took port {self.port} in the meantime: try again")
 
     def start_recorder(self, *more, port=None, name="tape"):
         self.recorder = Recorder(self.estape, self.folder, port or self.port, more, name)
