@@ -10,10 +10,12 @@
 
 #include <stdlib.h>
 
-enum { CHUNK_BITS = 65536, CHUNK_BYTES = CHUNK_BITS / 8, CHUNKS_MAX = 16384, TERMS_MAX = 32 };
+enum { CHUNK_BITS = 65536, CHUNK_BYTES = CHUNK_BITS / 8, CHUNKS_MAX = 16384, TERMS_MAX = 32, ASKED_MAX = 16384 };
 
 struct term {
     int64_t term, first_ns; // its earliest answer
+    int64_t *asked_ns;      // when its first operations were asked
+    size_t asked, room;
 };
 
 struct shard {
@@ -62,6 +64,8 @@ static void free_shard(struct shard *s)
     while (s->chunks && nummap_next(s->chunks, &at, &key, &v))
         mem_free(v->ptr);
     nummap_close(s->chunks);
+    for (size_t i = 0; i < s->term_count; i++)
+        mem_free(s->terms[i].asked_ns);
     mem_free(s->holes);
     mem_free(s);
 }
@@ -405,10 +409,32 @@ static void note_term(struct shard *s, const struct check_op *op)
         i++;
     if (op->primary_term < 0 || op->answered_ns == WHEN_UNKNOWN || i == TERMS_MAX)
         return;
+    struct term *t = &s->terms[i];
     if (i == s->term_count)
-        s->terms[s->term_count++] = (struct term){op->primary_term, op->answered_ns};
-    else if (op->answered_ns < s->terms[i].first_ns)
-        s->terms[i].first_ns = op->answered_ns;
+        s->terms[s->term_count++] = (struct term){.term = op->primary_term, .first_ns = op->answered_ns};
+    else if (op->answered_ns < t->first_ns)
+        t->first_ns = op->answered_ns;
+    if (t->term == s->out.term_first || t->asked == ASKED_MAX)
+        return;
+    if (t->asked == t->room) {
+        size_t room = t->room ? t->room * 2 : 64;
+        int64_t *grown = mem_grow(t->asked_ns, room * sizeof *grown);
+        if (!grown)
+            return; // less is explained then
+        t->asked_ns = grown;
+        t->room = room;
+    }
+    t->asked_ns[t->asked++] = op->time_ns;
+}
+
+// So many operations of the terms behind the first were under way when their primary took over: no more can have run before.
+static uint64_t run_again(const struct shard *s)
+{
+    uint64_t n = 0;
+    for (size_t i = 0; i < s->term_count; i++)
+        for (size_t k = 0; k < s->terms[i].asked; k++)
+            n += s->terms[i].asked_ns[k] <= s->terms[i].first_ns;
+    return n;
 }
 
 // What a primary had under way when it was lost is run again by the next one, under a number of its own; the first number
@@ -434,11 +460,14 @@ void check_conclude(struct check *c)
         for (size_t l = 0; l < c->life_count; l++)
             if (c->lives[l].name == s->out.name && c->lives[l].life == s->out.life)
                 life = &c->lives[l];
+        uint64_t near = 0, again = run_again(s);
         for (size_t h = 0; h < s->out.hole_count && life; h++) {
             s->holes[h].primary_change = at_primary_change(s, &s->holes[h]);
             if (s->holes[h].primary_change && s->holes[h].from >= s->out.floor)
-                life->primary_changes += (uint64_t)(s->holes[h].to - s->holes[h].from) + 1;
+                near += (uint64_t)(s->holes[h].to - s->holes[h].from) + 1;
         }
+        if (life)
+            life->primary_changes += near < again ? near : again;
     }
     for (size_t i = 0; i < c->life_count; i++)
         judge_life(c, &c->lives[i]);

@@ -572,6 +572,12 @@ static void numbers_lost_to_a_change_of_primary_are_explained_and_judge_nothing(
     assert_int_equal(check_life(plan_check(plan), 0)->primary_changes, 1);
     plan_close(plan);
     free(docs);
+    PUT(13, OP_INDEX, "d", OP_CREATED, 9, 1, 60, .term = 2); // one write was under way at the change: more than one number it does not explain
+    build();
+    assert_int_equal(check_life(plan_check(plan), 0)->primary_changes, 1);
+    assert_non_null(plan_refusal(plan));
+    plan_close(plan);
+    free(docs);
     PUT(12, OP_INDEX, "c", OP_UNKNOWN, OP_NONE, 0, 10, -1); // whether the number was its own nobody knows
     build();
     assert_int_equal(plan_total(plan)->unknown, 1);
