@@ -181,7 +181,7 @@ static void begin(void)
     int fd = memfd_create("capture", 0);
     must(write(fd, capture.at, capture.size) == (ssize_t)capture.size);
     snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-    must(command((const char *const[]){"record", "-q", "-r", path, NULL}) == 0);
+    must(command((const char *const[]){"record", "-q", "--rules", "none", "-r", path, NULL}) == 0);
     close(fd);
     buf_fini(&capture);
     int count = scandir(dir, &names, is_file, by_name);
