@@ -270,6 +270,20 @@ static bool expand_text(struct expansion *x, struct bytes text, int line)
     return true;
 }
 
+// Where placeholders are filled, "\\%" is a plain percent sign.
+static struct bytes unescape_percent(struct chain *c, struct bytes text)
+{
+    uint8_t *to = arena_alloc(&c->l->rules->arena, text.size + 1);
+    size_t n = 0;
+    if (!to)
+        return text;
+    for (size_t i = 0; i < text.size; i++)
+        if (text.at[i] != '\\' || i + 1 == text.size || text.at[i + 1] != '%')
+            to[n++] = text.at[i];
+    to[n] = 0; // some modifiers read it as a C string
+    return bytes_of(to, n);
+}
+
 static bool expand(struct chain *c, struct work *w)
 {
     if (w->kind != WORK_TEXT)
@@ -279,7 +293,8 @@ static bool expand(struct chain *c, struct work *w)
     bool ok = work_memory(c, x.texts) && expand_text(&x, w->raw, w->line) && work_become_any(c, w, x.count);
     for (size_t i = 0; ok && i < x.count; i++) {
         w->any[i] = plain;
-        w->any[i].raw = x.texts[i];
+        w->any[i].raw = unescape_percent(c, x.texts[i]);
+        x.texts[i] = w->any[i].raw;
         ok = work_memory(c, pattern_parse(&c->l->rules->arena, x.texts[i], &w->any[i].pattern) ? x.texts : NULL);
     }
     if (ok && !x.count)

@@ -159,6 +159,11 @@ static void placeholders_take_their_values_from_a_document(void **state)
     feed_json(f, "[{\"verb\":\"GET\",\"principal\":\"Alice\"},{\"verb\":\"GET\",\"principal\":\"bobby\"},{\"verb\":\"GET\",\"principal\":\"carol\"}]");
     assert_int_equal(feed_count(f, "t"), 2);
     feed_close(f);
+    // An escaped percent sign is one, also beside a placeholder.
+    feed_open(f, "placeholders:\n  name:\n    - x\n---\n" HEAD "level: critical\ndetection:\n  a:\n    principal|expand: '\\%plain%name%'\n  condition: a\n");
+    feed_json(f, "[{\"verb\":\"GET\",\"principal\":\"%plainx\"},{\"verb\":\"GET\",\"principal\":\"\\\\%plainx\"},{\"verb\":\"GET\",\"principal\":\"%plain%name%\"}]");
+    assert_int_equal(feed_count(f, "t"), 1);
+    feed_close(f);
     free(f);
 }
 
