@@ -43,8 +43,11 @@ int plan_names_find(struct plan *p, struct bytes text)
     }
     struct plan_name *n = &p->names[p->name_count];
     *n = (struct plan_name){.text = mem_text_copy(text.at, text.size), .slot = -1, .tops = nummap_open()};
-    if (!n->text || !n->tops)
+    if (!n->text || !n->tops) {
+        mem_free(n->text);
+        nummap_close(n->tops);
         return -1;
+    }
     v->num = ++p->name_count;
     return (int)v->num - 1;
 }
@@ -304,8 +307,11 @@ static int slot_add(struct plan *p, const char *from, const char *to)
     p->slots = grown;
     struct plan_slot *s = &grown[p->slot_count];
     *s = (struct plan_slot){.from = mem_text_copy(from, strlen(from)), .to = mem_text_copy(to, strlen(to))};
-    if (!s->from || !s->to)
+    if (!s->from || !s->to) {
+        mem_free(s->from);
+        mem_free(s->to);
         return -1;
+    }
     for (size_t i = 0; i < p->set.seam_count; i++)
         if (strcmp(p->set.seams[i].to, to) == 0) {
             s->route = p->set.seams[i].route;
