@@ -414,8 +414,7 @@ static bool update_op(struct reducing *x, const struct op_rec *r, uint16_t flags
 
 static bool accepted_op(struct reducing *x, const struct op_rec *r, uint16_t flags)
 {
-    if (r->version >= 0)
-        x->final_version = r->version;
+    x->final_version = r->version; // unknown where its answer hid it: the version before would be wrong
     switch (r->kind) {
     case OP_CREATE:
         if (x->diverged && x->model == MODEL_THERE) {
@@ -443,7 +442,7 @@ static void held_op(struct reducing *x, const struct op_rec *r)
     x->held_seq = r->seq_no;
     x->held_term = r->primary_term;
     x->held_version = r->version;
-    x->final_version = r->version >= 0 ? r->version : x->final_version;
+    x->final_version = r->version;
     bool gone = r->kind == OP_DELETE || r->result == OP_DELETED;
     x->model = gone ? MODEL_GONE : MODEL_THERE;
     x->doc_flags = (x->doc_flags & ~(uint32_t)(PLAN_DOC_HELD_EXISTS | PLAN_DOC_HELD_GONE)) | (gone ? PLAN_DOC_HELD_GONE : PLAN_DOC_HELD_EXISTS);
