@@ -219,8 +219,8 @@ class Across(Apart):
     """A tape of one version into a node of another: onto a restored copy, and onto nothing, from the tape alone."""
 
     name = "across"
-    PAIRS = {"es5": ("es6", "es7"), "es6": ("es7",), "es7": ("os2", "es8"), "os2": ("os3",)}
-    RESTORES = {("es5", "es6"), ("es6", "es7"), ("es7", "os2"), ("es7", "es8"), ("os2", "os3")}  # else from the tape alone
+    PAIRS = {"es5": ("es6", "es7"), "es6": ("es7",), "es7": ("os2",), "os2": ("os3",)}
+    RESTORES = {("es5", "es6"), ("es6", "es7"), ("es7", "os2"), ("os2", "os3")}  # else from the tape alone
     without = {"os3": "has no successor here", "es8": "has no successor here"}
 
     def play(self):
