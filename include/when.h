@@ -9,6 +9,6 @@
 
 static inline int64_t when_us(int64_t time_ns)
 {
-    // Rounds towards the past also before 1970.
-    return time_ns >= 0 ? time_ns / 1000 : -((-time_ns + 999) / 1000);
+    // Rounds towards the past also before 1970; any value has an answer, also WHEN_UNKNOWN.
+    return time_ns / 1000 - (time_ns % 1000 < 0);
 }
