@@ -227,6 +227,7 @@ def main():
     p.add_argument("kind", choices=sorted(node.KINDS))
     p.add_argument("--seed", type=int, default=1)
     p.add_argument("--seeds", type=int, default=1, help="run so many, from --seed on")
+    p.add_argument("--scene-seeds", type=int, help="so many of them for the scenes; default all")
     p.add_argument("--docs", type=int, default=400)
     p.add_argument("--ops", type=int, default=150)
     p.add_argument("--parts", default=",".join(Drill.PARTS + tuple(scenes.SCENES)), help="of " + ", ".join(Drill.PARTS + tuple(scenes.SCENES) + tuple(apart.PARTS)))
@@ -255,7 +256,7 @@ def main():
             if main_road:
                 d = Drill(a.kind, seed, a.docs, a.ops, a.keep, main_road)
                 count(run_stage(d, lambda: d.run(n), a.results))
-            if small:
+            if small and seed - a.seed < (a.scene_seeds or a.seeds):
                 s = scenes.Scenes(a.kind, seed, a.ops, a.keep)
                 count(run_stage(s, lambda: s.run(n, small), a.results))
         if n and not a.port:
