@@ -102,8 +102,11 @@ bool writer_ready(struct tape_writer *w, int64_t time_ns)
         w->now_ns = time_ns;
     if (!writer_rotate_if_wanted(w)) // before a row, never behind one: what is raised by an exchange stands in its segment
         return false;
-    if (w->rows_off || (!w->seg.open && !segment_begin(w, time_ns)))
+    bool fresh = !w->seg.open;
+    if (w->rows_off || (fresh && !segment_begin(w, time_ns)))
         return false;
+    if (fresh && w->settings.live)
+        sqlite3_wal_autocheckpoint(w->seg.log, LOG_LIVE_PAGES);
     if (w->seg.tx_rows >= TX_ROWS_MAX || w->seg.tx_body_bytes >= TX_BODY_BYTES_MAX)
         writer_commit(w, false);
     if (w->unlooked_bytes >= SPACE_CHECK_BYTES)

@@ -96,6 +96,8 @@ static bool open_body(struct tape_writer *w)
                 body_stop(w, trouble);
             return false;
         }
+        if (w->settings.live)
+            sqlite3_wal_autocheckpoint(s->body, BODY_LIVE_PAGES);
         char row[256];
         snprintf(row, sizeof row, "INSERT INTO segment VALUES(%u,'%s','%s')", s->number, w->catalog.id, s->name);
         int code = db_exec(s->body, row);

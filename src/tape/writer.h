@@ -16,6 +16,7 @@ enum {
     BODY_PENDING_BYTES_MAX = 16 << 20,  // of bodies that are not stored yet, all together
     BUILDERS = 8,                       // blocks under construction: similar bodies meet in the same one
     OP_TEXT_BYTES_MAX = 1 << 20,
+    BODY_LIVE_PAGES = 256, LOG_LIVE_PAGES = 1024, // 4 MiB: folding in more at once would keep a device's alerts waiting
     MARKS = 1 << 15,
     NAMES_SEEN = 1 << 10,
     CLIENTS_SEEN = 1 << 8,
