@@ -4,6 +4,7 @@
 // 2. Paths into JSON ignore how settings were spelt: "a.b" finds {"a":{"b":..}} and {"a.b":..}, lists are walked through.
 #include "event_inner.h"
 
+#include "../base/percent.h"
 #include "find.h"
 
 #include <limits.h>
@@ -135,19 +136,7 @@ struct bytes event_decode(struct arena *a, struct bytes text, bool plus_is_space
     if (!memchr(text.at, '%', text.size) && !(plus_is_space && memchr(text.at, '+', text.size)))
         return text;
     uint8_t *to = arena_alloc(a, text.size);
-    size_t n = 0;
-    if (!to)
-        return text;
-    for (size_t i = 0; i < text.size; i++) {
-        int high, low;
-        if (text.at[i] == '%' && i + 2 < text.size && (high = bytes_hex_value(text.at[i + 1])) >= 0 && (low = bytes_hex_value(text.at[i + 2])) >= 0) {
-            to[n++] = (uint8_t)(high * 16 + low);
-            i += 2;
-        } else {
-            to[n++] = plus_is_space && text.at[i] == '+' ? ' ' : text.at[i];
-        }
-    }
-    return bytes_of(to, n);
+    return to ? bytes_of(to, percent_decode(text, plus_is_space, to, NULL)) : text;
 }
 
 void event_cut_path(struct event *e)

@@ -1,5 +1,6 @@
 // Percent-decoding and query parameters, as the node's RestUtils reads them.
 #include "path.h"
+#include "../base/percent.h"
 #include "../base/utf8.h"
 
 #define PARAMS_MAX 256
@@ -41,6 +42,7 @@ static size_t utf8_mend(const uint8_t *from, size_t size, uint8_t *to)
 struct bytes path_decode(struct arena *a, struct bytes raw, bool plus, bool *malformed)
 {
     bool plain = true, ascii = true;
+    size_t bad = 0;
     if (malformed)
         *malformed = false;
     for (size_t i = 0; i < raw.size && plain; i++)
@@ -49,25 +51,13 @@ struct bytes path_decode(struct arena *a, struct bytes raw, bool plus, bool *mal
         return raw;
     // Worst case: every decoded byte becomes a three-byte U+FFFD, in a second buffer.
     uint8_t *bytes = arena_alloc(a, raw.size);
-    size_t made = 0;
     if (!bytes)
         return bytes_of("", 0);
-    for (size_t i = 0; i < raw.size; i++) {
-        int high, low;
-        if (raw.at[i] == '%') {
-            if (i + 2 < raw.size && (high = bytes_hex_value(raw.at[i + 1])) >= 0 && (low = bytes_hex_value(raw.at[i + 2])) >= 0) {
-                bytes[made++] = (uint8_t)(high << 4 | low);
-                i += 2;
-            } else {
-                bytes[made++] = '%';
-                if (malformed)
-                    *malformed = true;
-            }
-        } else {
-            bytes[made++] = plus && raw.at[i] == '+' ? ' ' : raw.at[i];
-        }
-        ascii = ascii && bytes[made - 1] < 0x80;
-    }
+    size_t made = percent_decode(raw, plus, bytes, &bad);
+    if (malformed)
+        *malformed = bad > 0;
+    for (size_t i = 0; i < made && ascii; i++)
+        ascii = bytes[i] < 0x80;
     if (ascii)
         return bytes_of(bytes, made);
     uint8_t *mended = arena_alloc(a, made * 3);

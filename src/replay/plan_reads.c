@@ -6,6 +6,8 @@
 
 #include "../base/diag.h"
 #include "../base/mem.h"
+#include "../base/percent.h"
+#include "../es/path.h"
 
 #include <stdlib.h>
 
@@ -21,63 +23,47 @@ uint64_t plan_document(uint32_t slot, struct bytes id, int shard)
     return map_hash(bytes_of(key, sizeof key), 21);
 }
 
-static int hex_digit(uint8_t c)
-{
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
-// Percent-decoded; false where versions differ in their reading (a bare plus) or nothing is there.
-static bool decode(struct bytes text, struct buf *out)
-{
-    buf_clear(out);
-    for (size_t i = 0; i < text.size; i++) {
-        bool escape = text.at[i] == '%' && i + 2 < text.size && hex_digit(text.at[i + 1]) >= 0 && hex_digit(text.at[i + 2]) >= 0;
-        if (text.at[i] == '+')
-            return false;
-        buf_add_byte(out, escape ? (uint8_t)(hex_digit(text.at[i + 1]) << 4 | hex_digit(text.at[i + 2])) : text.at[i]);
-        i += escape ? 2 : 0;
-    }
-    return out->size && !out->failed;
-}
-
-static struct bytes parameter(struct bytes query, const char *name)
-{
-    size_t n = strlen(name);
-    for (size_t at = 0; at < query.size;) {
-        size_t end = at;
-        while (end < query.size && query.at[end] != '&')
-            end++;
-        if (end - at > n && memcmp(query.at + at, name, n) == 0 && query.at[at + n] == '=')
-            return bytes_of(query.at + at + n + 1, end - at - n - 1);
-        at = end + 1;
-    }
-    return (struct bytes){0};
-}
-
-// /INDEX/_doc/ID, /INDEX/TYPE/ID, /INDEX/_source/ID: the third part, and the routing.
-static bool read_path(struct bytes path, struct buf *id, struct buf *routing)
-{
-    size_t end = 0, parts = 0, from = 0;
-    while (end < path.size && path.at[end] != '?') {
-        if (path.at[end] == '/') {
-            parts++;
-            from = end + 1;
-        }
-        end++;
-    }
-    struct bytes query = end < path.size ? bytes_from(path, end + 1) : (struct bytes){0}, route = parameter(query, "routing");
-    buf_clear(routing);
-    if (parts != 3 || from >= end || parameter(query, "realtime").size || parameter(query, "parent").size || parameter(query, "version").size)
-        return false;
-    return decode(bytes_of(path.at + from, end - from), id) && (!route.size || decode(route, routing));
-}
-
 struct read_pass {
     struct plan *p;
     struct nummap *wanted;
     struct buf slots, id, routing;
+    struct arena arena;
     bool failed;
 };
+
+// False where versions differ in their reading (a bare plus) or nothing is there.
+static bool decode(struct bytes text, struct buf *out)
+{
+    buf_clear(out);
+    if (!text.size || memchr(text.at, '+', text.size) || !buf_add_bytes(out, text))
+        return false;
+    out->size = percent_decode(text, false, out->at, NULL);
+    return true;
+}
+
+// /INDEX/_doc/ID, /INDEX/TYPE/ID, /INDEX/_source/ID: the third part, and the routing.
+static bool read_path(struct read_pass *c, struct bytes target)
+{
+    static const char *const other_reads[] = {"realtime", "parent", "version"};
+    struct path_query query;
+    struct bytes path, raw_query;
+    size_t parts = 0, from = 0;
+    path_split(target, &path, &raw_query);
+    for (size_t i = 0; i < path.size; i++)
+        if (path.at[i] == '/') {
+            parts++;
+            from = i + 1;
+        }
+    arena_reset(&c->arena);
+    path_query_read(&c->arena, raw_query, &query);
+    const struct path_param *routing = path_query_find(&query, "routing");
+    buf_clear(&c->routing);
+    for (size_t i = 0; i < sizeof other_reads / sizeof *other_reads; i++)
+        if (path_query_value(&query, other_reads[i]).size)
+            return false;
+    return parts == 3 && !query.cut && decode(bytes_from(path, from), &c->id) &&
+           (!routing || !routing->raw_value.size || decode(routing->raw_value, &c->routing));
+}
 
 static bool keep(struct plan *p, struct plan_read r)
 {
@@ -105,7 +91,7 @@ static bool see_read(void *ctx, const struct tape_row *row)
     buf_clear(&c->slots);
     if (!plan_names_chosen(c->p, x, &c->slots))
         return !(c->failed = true);
-    if (plan_slots_in(&c->slots) != 1 || !read_path(x->path, &c->id, &c->routing))
+    if (plan_slots_in(&c->slots) != 1 || !read_path(c, x->path))
         return true;
     memcpy(&slot, c->slots.at, sizeof slot);
     uint64_t document = plan_document(slot, buf_view(&c->id), route_shard(&c->p->slots[slot].route, buf_view(&c->id), buf_view(&c->routing)));
@@ -126,6 +112,7 @@ bool plan_reads_load(struct plan *p, struct fault *fault)
     const char *apis[] = {"get", "exists", "get_source", "exists_source"};
     struct read_pass c = {.p = p, .wanted = nummap_open()};
     int64_t first_ns = INT64_MAX;
+    arena_init(&c.arena, 0);
     bool fresh, ok = c.wanted || fault_memory(fault);
     for (size_t i = 0; ok && i < p->unanswered_count; i++) {
         first_ns = p->unanswered[i].time_ns < first_ns ? p->unanswered[i].time_ns : first_ns;
@@ -136,6 +123,7 @@ bool plan_reads_load(struct plan *p, struct fault *fault)
     if (p->read_count)
         qsort(p->reads, p->read_count, sizeof *p->reads, by_document);
     nummap_close(c.wanted);
+    arena_fini(&c.arena);
     buf_fini(&c.slots);
     buf_fini(&c.id);
     buf_fini(&c.routing);
