@@ -156,13 +156,10 @@ static void tell_open_attempts(struct alarm *a, int64_t now_ns)
     size_t at = 0;
     struct bytes id;
     union map_value *v;
-    while (a->open_attempts && map_next(a->open_attempts, &at, &id, &v)) {
+    while (a->open_attempts && map_next(a->open_attempts, &at, &id, &v))
         if (!tell_unknown(a, id, v->ptr, now_ns))
             a->ok = false;
-        mem_free(v->ptr);
-    }
-    if (a->open_attempts)
-        map_close(a->open_attempts);
+    map_close_each(a->open_attempts, mem_free);
     a->open_attempts = NULL;
 }
 
@@ -210,13 +207,7 @@ void alarm_close(struct alarm *a)
         return;
     if (a->alerter)
         alert_close(a->alerter);
-    size_t at = 0;
-    struct bytes id;
-    union map_value *v;
-    while (a->open_attempts && map_next(a->open_attempts, &at, &id, &v))
-        mem_free(v->ptr);
-    if (a->open_attempts)
-        map_close(a->open_attempts);
+    map_close_each(a->open_attempts, mem_free);
     mem_free(a);
 }
 

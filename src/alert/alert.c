@@ -94,25 +94,13 @@ struct alerter *alert_open(const struct alert_settings *settings, struct rules *
     return NULL;
 }
 
-static void close_map(struct nummap *m)
-{
-    size_t at = 0;
-    uint64_t key;
-    union map_value *v;
-    while (m && nummap_next(m, &at, &key, &v))
-        mem_free(v->ptr);
-    if (m)
-        nummap_close(m);
-}
-
 void alert_close(struct alerter *a)
 {
     if (!a)
         return;
-    close_map(a->pending);
-    if (a->attempted)
-        nummap_close(a->attempted);
-    close_map(a->ops);
+    nummap_close_each(a->pending, mem_free);
+    nummap_close(a->attempted);
+    nummap_close_each(a->ops, mem_free);
     repeats_close(a->repeats);
     owed_close(a->owed);
     if (a->correlator)

@@ -71,17 +71,9 @@ void baseline_close(struct baseline *b)
 {
     if (!b)
         return;
-    size_t at = 0;
-    struct bytes key;
-    union map_value *v;
-    while (b->indices && map_next(b->indices, &at, &key, &v))
-        mem_free(v->ptr);
-    if (b->indices)
-        map_close(b->indices);
-    if (b->actors)
-        nummap_close(b->actors);
-    if (b->writers)
-        nummap_close(b->writers);
+    map_close_each(b->indices, mem_free);
+    nummap_close(b->actors);
+    nummap_close(b->writers);
     buf_fini(&b->fresh);
     mem_free(b);
 }

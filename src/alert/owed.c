@@ -27,26 +27,20 @@ struct owed *owed_open(void)
     return NULL;
 }
 
-static void free_debts(struct owed *o, struct debt *d)
+static void free_debts(void *at)
 {
-    for (struct debt *next; d; d = next) {
+    for (struct debt *d = at, *next; d; d = next) {
         next = d->next;
         buf_fini(&d->texts);
         mem_free(d);
-        o->count--;
     }
 }
 
 void owed_close(struct owed *o)
 {
-    size_t at = 0;
-    uint64_t key;
-    union map_value *v;
     if (!o)
         return;
-    while (nummap_next(o->debts, &at, &key, &v))
-        free_debts(o, v->ptr);
-    nummap_close(o->debts);
+    nummap_close_each(o->debts, free_debts);
     mem_free(o);
 }
 
@@ -90,8 +84,8 @@ void owed_pay(struct owed *o, uint64_t exchange, owed_fn *fn, void *ctx)
     struct debt *debts = v ? v->ptr : NULL;
     if (!v)
         return;
-    for (const struct debt *d = debts; d; d = d->next)
+    for (const struct debt *d = debts; d; d = d->next, o->count--)
         fn(ctx, &d->fired, d->id);
     nummap_drop(o->debts, exchange);
-    free_debts(o, debts);
+    free_debts(debts);
 }

@@ -28,8 +28,9 @@ struct repeats *repeats_open(repeat_fn *summary, void *ctx)
     return NULL;
 }
 
-static void free_kind(struct repeat *k)
+static void free_kind(void *at)
 {
+    struct repeat *k = at;
     if (k)
         mem_free(k->who);
     mem_free(k);
@@ -37,14 +38,9 @@ static void free_kind(struct repeat *k)
 
 void repeats_close(struct repeats *r)
 {
-    size_t at = 0;
-    uint64_t key;
-    union map_value *v;
     if (!r)
         return;
-    while (nummap_next(r->kinds, &at, &key, &v))
-        free_kind(v->ptr);
-    nummap_close(r->kinds);
+    nummap_close_each(r->kinds, free_kind);
     mem_free(r);
 }
 

@@ -108,6 +108,14 @@ struct rules *rules_open(void)
     return r;
 }
 
+static void free_list(void *at)
+{
+    struct rule_list *list = at;
+    if (list)
+        mem_free(list->at);
+    mem_free(list);
+}
+
 void rules_close(struct rules *r)
 {
     if (!r)
@@ -115,25 +123,13 @@ void rules_close(struct rules *r)
     for (size_t i = 0; i < r->regex_count; i++)
         regex_close(r->regexes[i]);
     mem_free(r->regexes);
-    for (int k = 0; k < FIELD_KEYS; k++) {
-        size_t at = 0;
-        struct bytes key;
-        union map_value *v;
-        while (r->index[k] && map_next(r->index[k], &at, &key, &v)) {
-            struct rule_list *list = v->ptr;
-            if (list)
-                mem_free(list->at);
-            mem_free(list);
-        }
-        if (r->index[k])
-            map_close(r->index[k]);
-    }
+    for (int k = 0; k < FIELD_KEYS; k++)
+        map_close_each(r->index[k], free_list);
     for (size_t i = 0; i < sizeof r->status / sizeof *r->status; i++)
         mem_free(r->status[i].at);
     mem_free(r->always.at);
     mem_free(r->all.at);
-    if (r->placeholders)
-        map_close(r->placeholders);
+    map_close(r->placeholders);
     arena_fini(&r->arena);
     mem_free(r);
 }

@@ -121,6 +121,16 @@ void map_close(struct map *m)
     mem_free(m);
 }
 
+void map_close_each(struct map *m, void (*end)(void *))
+{
+    size_t at = 0;
+    struct bytes key;
+    union map_value *v;
+    while (m && map_next(m, &at, &key, &v))
+        end(v->ptr);
+    map_close(m);
+}
+
 size_t map_count(const struct map *m)
 {
     return m->table.count;
@@ -217,6 +227,16 @@ void nummap_close(struct nummap *m)
         return;
     mem_free(m->table.slots);
     mem_free(m);
+}
+
+void nummap_close_each(struct nummap *m, void (*end)(void *))
+{
+    size_t at = 0;
+    uint64_t key;
+    union map_value *v;
+    while (m && nummap_next(m, &at, &key, &v))
+        end(v->ptr);
+    nummap_close(m);
 }
 
 size_t nummap_count(const struct nummap *m)

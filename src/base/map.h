@@ -9,7 +9,8 @@ union map_value {
 
 struct map; // byte-string keys, copied
 struct map *map_open(void);                                   // NULL: memory out
-void map_close(struct map *m);                                // values are not freed
+void map_close(struct map *m);                                // NULL is allowed; values are not freed
+void map_close_each(struct map *m, void (*end)(void *));      // the same, with end(ptr) for every value
 size_t map_count(const struct map *m);
 union map_value *map_find(struct map *m, struct bytes key);   // NULL: absent. Valid until the next put or drop
 union map_value *map_put(struct map *m, struct bytes key, bool *fresh); // found or made zeroed; NULL: memory out
@@ -22,6 +23,7 @@ uint64_t map_hash(struct bytes key, uint64_t seed); // XXH3, for those who need 
 struct nummap; // 64-bit keys
 struct nummap *nummap_open(void);
 void nummap_close(struct nummap *m);
+void nummap_close_each(struct nummap *m, void (*end)(void *));
 size_t nummap_count(const struct nummap *m);
 union map_value *nummap_find(struct nummap *m, uint64_t key);
 union map_value *nummap_put(struct nummap *m, uint64_t key, bool *fresh);

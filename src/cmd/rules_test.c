@@ -161,17 +161,6 @@ static void print_result(struct backtest *b, struct rules *r, struct out *out, i
     buf_add_text(&out->text, "\n");
 }
 
-static void free_fired(struct map *m)
-{
-    size_t at = 0;
-    struct bytes key;
-    union map_value *v;
-    while (m && map_next(m, &at, &key, &v))
-        mem_free(v->ptr);
-    if (m)
-        map_close(m);
-}
-
 bool rules_backtest(const struct rules_settings *s, struct rules *r, struct out *out, struct fault *fault)
 {
     struct backtest b = {.settings = s, .last_ns = WHEN_UNKNOWN};
@@ -196,7 +185,7 @@ bool rules_backtest(const struct rules_settings *s, struct rules *r, struct out 
         tape_options_warn(b.tape);
     }
     alert_close(b.alerter);
-    free_fired(b.fired);
+    map_close_each(b.fired, mem_free);
     mem_free(b.gaps);
     tape_close(b.tape);
     return ok;

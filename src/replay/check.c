@@ -58,12 +58,7 @@ struct check *check_open(void)
 
 static void free_shard(struct shard *s)
 {
-    size_t at = 0;
-    uint64_t key;
-    union map_value *v;
-    while (s->chunks && nummap_next(s->chunks, &at, &key, &v))
-        mem_free(v->ptr);
-    nummap_close(s->chunks);
+    nummap_close_each(s->chunks, mem_free);
     for (size_t i = 0; i < s->term_count; i++)
         mem_free(s->terms[i].asked_ns);
     mem_free(s->holes);

@@ -236,19 +236,12 @@ static bool load_life(void *ctx, size_t which, const struct incarnation *life)
     return !l->failed;
 }
 
-static void free_lives(struct map *lives)
+static void free_lives(void *at)
 {
-    size_t at = 0;
-    struct bytes key;
-    union map_value *v;
-    while (lives && map_next(lives, &at, &key, &v)) {
-        struct life_list *list = v->ptr;
-        if (list)
-            mem_free(list->at);
-        mem_free(list);
-    }
-    if (lives)
-        map_close(lives);
+    struct life_list *list = at;
+    if (list)
+        mem_free(list->at);
+    mem_free(list);
 }
 
 // A birth begins a new life where something of the index was known before. A write that was under way when the index was
@@ -479,7 +472,7 @@ static void end_reel(struct op_walk *w)
     w->given = NULL;
     while (w->heap_count)
         release(pop_op(w).from);
-    free_lives(w->lives);
+    map_close_each(w->lives, free_lives);
     w->lives = NULL;
     w->block_count = w->next_block = 0;
     w->timed_known = false;
