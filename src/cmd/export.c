@@ -60,13 +60,6 @@ static bool put(struct exporting *e, const struct buf *b)
     return fwrite(b->at, 1, b->size, e->file) == b->size || fault_errno(e->fault, errno, "writing");
 }
 
-static void one_line(struct buf *b, struct bytes body)
-{
-    for (size_t i = 0; i < body.size; i++)
-        buf_add_byte(b, body.at[i] == '\n' || body.at[i] == '\r' ? ' ' : body.at[i]);
-    buf_add_byte(b, '\n');
-}
-
 static void put_type(struct buf *b, struct bytes type)
 {
     if (!type.size)
@@ -104,7 +97,7 @@ static bool put_action(struct exporting *e, const struct plan_doc *doc, const st
     }
     buf_add_text(&b, "}}\n");
     if (a->kind != FOLD_DELETE)
-        one_line(&b, buf_view(&a->body));
+        target_add_line(&b, buf_view(&a->body));
     bool ok = (e->file && e->file_bytes + b.size <= FILE_BYTES_MAX) || next_file(e);
     ok = ok && put(e, &b);
     buf_fini(&b);

@@ -148,23 +148,6 @@ static void pass_held(struct work *w)
 
 // ---- reading ----------------------------------------------------------------------------------------------------------
 
-void apply_write_ref(struct buf *b, const struct target_about *about, const struct preflight_index *p, const struct plan_doc *doc, const char *routing_key)
-{
-    buf_add_text(b, "\"_index\":");
-    json_write_text(b, bytes_of_text(p->name));
-    if (!about->typeless) {
-        buf_add_text(b, ",\"_type\":");
-        json_write_text(b, doc->type.size ? doc->type : bytes_of_text(p->mapping_type[0] ? p->mapping_type : "_doc"));
-    }
-    buf_add_text(b, ",\"_id\":");
-    json_write_text(b, doc->id);
-    if (!doc->routing.size)
-        return;
-    bool five = about->major == 5 && !about->opensearch;
-    buf_format(b, ",\"%s%s\":", five ? "_" : "", routing_key);
-    json_write_text(b, doc->routing);
-}
-
 static bool send_read(struct apply *ap, struct lane *l, enum work_state which)
 {
     l->sent_count = 0;
@@ -177,7 +160,7 @@ static bool send_read(struct apply *ap, struct lane *l, enum work_state which)
             buf_add_byte(&l->body, ',');
         const struct work *w = &l->works[i];
         buf_add_byte(&l->body, '{');
-        apply_write_ref(&l->body, ap->set->about, apply_index(ap, w->doc.slot), &w->doc, "routing");
+        preflight_write_ref(&l->body, ap->set->about, apply_index(ap, w->doc.slot), &w->doc, "routing");
         buf_add_byte(&l->body, '}');
         l->sent[l->sent_count++] = i;
     }
@@ -214,7 +197,7 @@ static void add_action(struct apply *ap, struct buf *b, struct work *w, const ch
     bool five = ap->set->about->major == 5 && !ap->set->about->opensearch;
     bool parent = w->doc.steps[w->doc.step_count - 1].op_flags & OP_PARENT && !ap->set->about->typeless;
     buf_format(b, "{\"%s\":{", verb);
-    apply_write_ref(b, ap->set->about, p, &w->doc, parent ? "parent" : "routing");
+    preflight_write_ref(b, ap->set->about, p, &w->doc, parent ? "parent" : "routing");
     if (guard)
         add_guard(ap, b, w, verb[0] == 'u');
     if (external >= 0) {
@@ -227,17 +210,6 @@ static void add_action(struct apply *ap, struct buf *b, struct work *w, const ch
     }
     buf_add_text(b, "}}\n");
     w->sent_verb = (uint8_t)verb[0];
-}
-
-// A body line: line breaks inside a document sent over several lines would end it.
-static void add_line(struct buf *b, struct bytes body)
-{
-    size_t from = b->size;
-    buf_add_bytes(b, body);
-    buf_add_byte(b, '\n');
-    if (!b->failed && body.size && (memchr(body.at, '\n', body.size) || memchr(body.at, '\r', body.size)))
-        for (size_t i = from; i + 1 < b->size; i++)
-            b->at[i] = b->at[i] == '\n' || b->at[i] == '\r' ? ' ' : b->at[i];
 }
 
 // An update with if_seq_no may not carry upsert parts: they are taken out where the document is known to be there.
@@ -293,7 +265,7 @@ static enum added add_work(struct apply *ap, struct buf *b, struct work *w)
         add_action(ap, b, w, "delete", external < 0, external);
     } else if (act->kind == FOLD_FULL) {
         add_action(ap, b, w, w->found || external >= 0 ? "index" : "create", w->found && external < 0, external);
-        add_line(b, buf_view(&act->body));
+        target_add_line(b, buf_view(&act->body));
     } else if (w->found) {
         add_action(ap, b, w, "update", true, -1);
         add_update_body(b, w);
@@ -301,10 +273,10 @@ static enum added add_work(struct apply *ap, struct buf *b, struct work *w)
         external = ap->set->exact && !w->parity_lost ? act->last->version : -1;
         w->exact_sent = external >= 0;
         add_action(ap, b, w, external >= 0 ? "index" : "create", false, external);
-        add_line(b, buf_view(&act->insert));
+        target_add_line(b, buf_view(&act->insert));
     } else if (act->may_insert) { // a scripted upsert: only the target can run it
         add_action(ap, b, w, "update", false, -1);
-        add_line(b, buf_view(&act->body));
+        target_add_line(b, buf_view(&act->body));
     } else {
         if (act->casualty || act->last->flags & PLAN_STEP_NOOP) { // no casualty after all: the copy does not have it either
             w->step += (uint32_t)act->steps;

@@ -110,7 +110,7 @@ static bool put_mapping(struct apply *ap, const struct preflight_index *p, const
         if (type.size)
             buf_add_bytes(&path, type); // encoded as it was recorded
         else
-            target_encode(&path, bytes_of_text(p->mapping_type[0] ? p->mapping_type : "_doc"));
+            target_encode(&path, preflight_type(p));
     }
     ok = ok && target_call(ap->set->target, "PUT", buf_text(&path), body, &reply, ap->fault) && expect_2xx(ap, "a recorded mapping call (--mappings=as-is goes on without)", &reply);
     arena_fini(&a);

@@ -74,8 +74,6 @@ bool apply_pause(struct apply *ap, struct lane *l);       // the target is busy,
 bool apply_finish(struct apply *ap, struct work *w, enum work_end end, const char *why); // counts and notes a document's end
 bool apply_touched(const struct apply *ap, const struct work *w); // somebody else wrote it since the restore
 bool apply_deleted_live(const struct apply *ap, const struct work *w);
-// "_index":..,"_type":..,"_id":..,"routing":.. as the target's version wants them; routing_key: routing or parent
-void apply_write_ref(struct buf *b, const struct target_about *about, const struct preflight_index *p, const struct plan_doc *doc, const char *routing_key);
 // apply_answer.c: what a lane's answers mean
 bool apply_lane_answer(struct apply *ap, struct lane *l, struct target_reply *reply);
 // apply_call.c: what is no document

@@ -339,6 +339,28 @@ static bool decide_seam(const struct preflight_settings *set, struct preflight_i
     return true;
 }
 
+struct bytes preflight_type(const struct preflight_index *p)
+{
+    return bytes_of_text(p->mapping_type[0] ? p->mapping_type : "_doc");
+}
+
+void preflight_write_ref(struct buf *b, const struct target_about *about, const struct preflight_index *p, const struct plan_doc *doc, const char *routing_key)
+{
+    buf_add_text(b, "\"_index\":");
+    json_write_text(b, bytes_of_text(p->name));
+    if (!about->typeless) {
+        buf_add_text(b, ",\"_type\":");
+        json_write_text(b, doc->type.size ? doc->type : preflight_type(p));
+    }
+    buf_add_text(b, ",\"_id\":");
+    json_write_text(b, doc->id);
+    if (!doc->routing.size)
+        return;
+    bool five = about->major == 5 && !about->opensearch;
+    buf_format(b, ",\"%s%s\":", five ? "_" : "", routing_key);
+    json_write_text(b, doc->routing);
+}
+
 bool preflight_may_write(const struct preflight_settings *set, const struct preflight_index *p, struct fault *fault)
 {
     bool five = set->about->major == 5 && !set->about->opensearch;
@@ -349,14 +371,10 @@ bool preflight_may_write(const struct preflight_settings *set, const struct pref
     if (!p->exists)
         return true;
     arena_init(&a, 1 << 20);
-    buf_add_text(&body, "{\"delete\":{\"_index\":");
-    json_write_text(&body, bytes_of_text(p->name));
-    if (!set->about->typeless) {
-        buf_add_text(&body, ",\"_type\":");
-        json_write_text(&body, bytes_of_text(p->mapping_type[0] ? p->mapping_type : "_doc"));
-    }
     // No document has this number: a conflict, which changes nothing and takes no number.
-    buf_add_text(&body, ",\"_id\":\"estape-may-write\"");
+    const struct plan_doc none = {.id = bytes_of_text("estape-may-write")};
+    buf_add_text(&body, "{\"delete\":{");
+    preflight_write_ref(&body, set->about, p, &none, "routing");
     buf_add_text(&body, set->about->seq_no ? ",\"if_seq_no\":4611686018427387904,\"if_primary_term\":1}}\n" : five ? ",\"_version\":4611686018427387904}}\n" : ",\"version\":4611686018427387904}}\n");
     bool ok = target_call(set->target, "POST", "/_bulk", buf_view(&body), &reply, fault);
     struct json *j = ok ? json_parse(&a, buf_view(&reply.body), NULL) : NULL, *item = first_member(first_member(json_member(j, "items")));

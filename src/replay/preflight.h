@@ -32,6 +32,10 @@ struct preflight_settings {
 bool preflight_index(const struct preflight_settings *set, const char *name, struct preflight_index *out, struct fault *fault);
 // Whether the account may write into an existing index: a delete that cannot succeed. Fault user: why not.
 bool preflight_may_write(const struct preflight_settings *set, const struct preflight_index *p, struct fault *fault);
+// The type of its documents on versions 5 and 6.
+struct bytes preflight_type(const struct preflight_index *p);
+// "_index":..,"_type":..,"_id":..,"routing":.. as the target's version wants them; routing_key: routing or parent
+void preflight_write_ref(struct buf *b, const struct target_about *about, const struct preflight_index *p, const struct plan_doc *doc, const char *routing_key);
 // The largest request that the target takes, 0: it does not tell.
 uint64_t preflight_request_max(struct target *t);
 // Today's highest number of every shard.

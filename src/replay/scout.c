@@ -108,12 +108,10 @@ static bool keep(struct scouting *s, const struct json *doc)
     buf_format(&s->bulk, "{\"index\":{\"_index\":\"%s\"", s->scratch);
     if (!s->set->about->typeless) {
         buf_add_text(&s->bulk, ",\"_type\":");
-        json_write_text(&s->bulk, bytes_of_text(s->index->mapping_type[0] ? s->index->mapping_type : "_doc"));
+        json_write_text(&s->bulk, preflight_type(s->index));
     }
     buf_add_text(&s->bulk, "}}\n");
-    for (size_t i = 0; i < doc->raw.size; i++)
-        buf_add_byte(&s->bulk, doc->raw.at[i] == '\n' || doc->raw.at[i] == '\r' ? ' ' : doc->raw.at[i]);
-    buf_add_byte(&s->bulk, '\n');
+    target_add_line(&s->bulk, doc->raw);
     s->documents++;
     return !s->bulk.failed;
 }

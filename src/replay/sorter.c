@@ -7,6 +7,7 @@
 #include "sorter.h"
 
 #include "../base/diag.h"
+#include "../base/file.h"
 #include "../base/mem.h"
 
 #include <errno.h>
@@ -147,20 +148,6 @@ static bool sort(struct sorter *s)
     return true;
 }
 
-static bool write_all(int file, const uint8_t *at, size_t size)
-{
-    while (size) {
-        ssize_t n = write(file, at, size);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return false;
-        at += n;
-        size -= (size_t)n;
-    }
-    return true;
-}
-
 static int open_unnamed(const char *dir)
 {
     int file = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
@@ -209,18 +196,18 @@ static bool spill(struct sorter *s, struct fault *fault)
         const uint8_t *at = record_at(s, i, &size) - 8;
         size = (size + 8 + RECORD_ALIGN - 1) & ~(size_t)(RECORD_ALIGN - 1);
         if (used + size > sizeof out) {
-            ok = write_all(s->file, out, used);
+            ok = file_write(s->file, bytes_of(out, used));
             used = 0;
         }
         if (size > sizeof out)
-            ok = ok && write_all(s->file, at, size);
+            ok = ok && file_write(s->file, bytes_of(at, size));
         else {
             memcpy(out + used, at, size);
             used += size;
         }
         s->file_bytes += size;
     }
-    if (!ok || !write_all(s->file, out, used))
+    if (!ok || !file_write(s->file, bytes_of(out, used)))
         return fault_errno(fault, errno, "cannot write the working file in %s", s->dir);
     run.to = s->file_bytes;
     s->runs[s->run_count++] = run;

@@ -386,6 +386,16 @@ int target_poll(struct target *t, int wait_ms, struct target_reply **reply)
     return -1;
 }
 
+void target_add_line(struct buf *b, struct bytes json)
+{
+    size_t from = b->size;
+    buf_add_bytes(b, json);
+    buf_add_byte(b, '\n');
+    if (!b->failed && json.size && (memchr(json.at, '\n', json.size) || memchr(json.at, '\r', json.size)))
+        for (size_t i = from; i + 1 < b->size; i++)
+            b->at[i] = b->at[i] == '\n' || b->at[i] == '\r' ? ' ' : b->at[i];
+}
+
 unsigned target_lanes(const struct target *t)
 {
     return t->lane_count;

@@ -42,6 +42,8 @@ int target_poll(struct target *t, int wait_ms, struct target_reply **reply);
 unsigned target_lanes(const struct target *t);
 unsigned target_busy(const struct target *t);
 
+// A line of a _bulk body: line breaks inside a document sent over several lines would end it.
+void target_add_line(struct buf *b, struct bytes json);
 // Percent-encodes one path segment or parameter value.
 void target_encode(struct buf *out, struct bytes text);
 // The cluster's own words for an error answer, one line.

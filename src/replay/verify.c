@@ -168,7 +168,7 @@ static void judge(struct verifying *v, const struct item *it, const struct json 
 static void add_ref(struct verifying *v, const struct item *it)
 {
     buf_add_text(&v->body, v->body.size > 10 ? ",{" : "{");
-    apply_write_ref(&v->body, v->set->about, index_of(v->set, it->doc.slot), &it->doc, "routing");
+    preflight_write_ref(&v->body, v->set->about, index_of(v->set, it->doc.slot), &it->doc, "routing");
     buf_add_byte(&v->body, '}');
 }
 

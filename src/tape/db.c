@@ -2,6 +2,7 @@
 #include "db.h"
 
 #include "../base/diag.h"
+#include "../base/file.h"
 #include "format.h"
 
 #include <errno.h>
@@ -95,18 +96,6 @@ static unsigned char *make_image(const struct db_kind *kind, size_t *size)
     return image;
 }
 
-static bool write_all(int fd, const unsigned char *at, size_t size)
-{
-    for (ssize_t done; size; at += done, size -= (size_t)done) {
-        done = write(fd, at, size);
-        if (done < 0 && errno == EINTR)
-            done = 0;
-        else if (done <= 0)
-            return false;
-    }
-    return true;
-}
-
 // Written beside its place, synced and renamed there: at its place a file is whole or not at all, for one sync where
 // SQLite's own transactions take six.
 static bool write_image(const char *path, const struct db_kind *kind)
@@ -122,7 +111,7 @@ static bool write_image(const char *path, const struct db_kind *kind)
         error = ENOMEM;
     else if (stat(path, &there) == 0 && there.st_size > 0)
         error = EEXIST;
-    else if (fd < 0 || !write_all(fd, image, size) || fsync(fd) != 0 || rename(beside, path) != 0)
+    else if (fd < 0 || !file_write(fd, bytes_of(image, size)) || fsync(fd) != 0 || rename(beside, path) != 0)
         error = errno;
     if (fd >= 0)
         close(fd);

@@ -56,16 +56,23 @@ static void value(struct out *o, struct bytes text)
     buf_add_byte(&o->text, '\n');
 }
 
+static void line_of(struct out *o, enum paint paint, const char *name, const char *format, va_list args)
+{
+    char text[400];
+    vsnprintf(text, sizeof text, format, args);
+    out_paint(o, paint);
+    label(o, name);
+    out_paint(o, PAINT_NONE);
+    value(o, bytes_of_text(text));
+}
+
 static void line(struct out *o, const char *name, const char *format, ...) __attribute__((format(printf, 3, 4)));
 static void line(struct out *o, const char *name, const char *format, ...)
 {
-    char text[400];
     va_list args;
     va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
+    line_of(o, PAINT_NONE, name, format, args);
     va_end(args);
-    label(o, name);
-    value(o, bytes_of_text(text));
 }
 
 static void heading(struct out *o, const char *text)
@@ -133,16 +140,11 @@ struct missing {
 static void miss(struct missing *m, const char *name, const char *format, ...) __attribute__((format(printf, 3, 4)));
 static void miss(struct missing *m, const char *name, const char *format, ...)
 {
-    char text[400];
     va_list args;
-    va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
-    va_end(args);
     m->lines++;
-    out_paint(m->out, PAINT_YELLOW);
-    label(m->out, name);
-    out_paint(m->out, PAINT_NONE);
-    value(m->out, bytes_of_text(text));
+    va_start(args, format);
+    line_of(m->out, PAINT_YELLOW, name, format, args);
+    va_end(args);
 }
 
 static void more(struct missing *m, struct buf *text)

@@ -2,6 +2,7 @@
 #include "out.h"
 
 #include "../base/diag.h"
+#include "../base/file.h"
 #include "emit.h"
 
 #include <errno.h>
@@ -70,12 +71,8 @@ bool out_flush(struct out *o)
         o->error = ENOMEM;
     if (o->fd < 0)
         return !o->error;
-    for (size_t at = 0; at < o->text.size && !o->error;) {
-        ssize_t n = write(o->fd, o->text.at + at, o->text.size - at);
-        if (n < 0 && errno != EINTR)
-            o->error = errno;
-        at += n > 0 ? (size_t)n : 0;
-    }
+    if (!o->error && !file_write(o->fd, buf_view(&o->text)))
+        o->error = errno;
     buf_clear(&o->text);
     return !o->error;
 }
