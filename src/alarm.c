@@ -16,7 +16,6 @@
 #include "tape/read.h"
 #include "tape/seen.h"
 
-#include <dirent.h>
 #include <stdio.h>
 
 enum { REBUILD_ROWS_MAX = 500000, BODY_BYTES = 65536, OPEN_ATTEMPTS_MAX = 4096 };
@@ -60,11 +59,6 @@ static void on_alert(void *ctx, const struct alert *alert)
 
 // ---- what the recorder before this one left ---------------------------------------------------------------------------
 
-static bool holds(struct bytes text, const char *word)
-{
-    return text.size && memmem(text.at, text.size, word, strlen(word));
-}
-
 // An attempt told without its outcome so far: kept by the alert's id until the second word is met.
 static bool note_attempt(struct alarm *a, const struct outbox_item *item)
 {
@@ -75,7 +69,7 @@ static bool note_attempt(struct alarm *a, const struct outbox_item *item)
         map_drop(a->open_attempts, item->id);
         return true;
     }
-    if (v || map_count(a->open_attempts) >= OPEN_ATTEMPTS_MAX || !holds(item->json, "\"kind\":\"attempt\""))
+    if (v || map_count(a->open_attempts) >= OPEN_ATTEMPTS_MAX || !alert_is_attempt(item->json))
         return true;
     char *copy = mem_text_copy(item->json.at, item->json.size);
     v = copy ? map_put(a->open_attempts, item->id, NULL) : NULL;
@@ -107,20 +101,6 @@ static void look_for_crash(struct alarm *a)
     outbox_close(o);
 }
 
-// Replaces `from` once. The alert's JSON is ours, and a quote inside a text of it is escaped: `from` is met nowhere else.
-static void replace(struct buf *text, const char *from, const char *to)
-{
-    const uint8_t *found = memmem(text->at, text->size, from, strlen(from));
-    if (!found)
-        return;
-    struct buf whole = {0};
-    buf_add(&whole, text->at, (size_t)(found - text->at));
-    buf_add_text(&whole, to);
-    buf_add_bytes(&whole, bytes_from(buf_view(text), (size_t)(found - text->at) + strlen(from)));
-    buf_fini(text);
-    *text = whole;
-}
-
 static struct bytes text_of(const struct json *j, const char *key)
 {
     const struct json *m = json_member(j, key);
@@ -132,11 +112,7 @@ static bool tell_unknown(struct alarm *a, struct bytes id, const char *first, in
     struct arena arena;
     struct buf json = {0};
     arena_init(&arena, 0);
-    buf_add_text(&json, first);
-    replace(&json, "\"kind\":\"attempt\"", "\"kind\":\"outcome\"");
-    replace(&json, "\"outcome\":null", "\"outcome\":\"unknown\"");
-    replace(&json, "\"reason\":null", "\"reason\":\"recorder_ended\"");
-    replace(&json, "Attempted: the answer is not known yet.", "The recorder ended before the answer was seen, so whether it was done is unknown.");
+    alert_end_unseen(bytes_of_text(first), &json);
     const struct json *j = json.failed ? NULL : json_parse(&arena, buf_view(&json), NULL);
     bool ok = true;
     if (j && j->kind == JSON_KIND_OBJECT) {
@@ -163,20 +139,6 @@ static void tell_open_attempts(struct alarm *a, int64_t now_ns)
     a->open_attempts = NULL;
 }
 
-// Is there anything to remember? Opening an empty tape for reading costs more than many a short capture's rules.
-static bool has_segments(const char *dir)
-{
-    bool found = false;
-    DIR *d = opendir(dir);
-    for (struct dirent *entry; d && !found && (entry = readdir(d));) {
-        size_t size = strlen(entry->d_name);
-        found = size > 7 && strcmp(entry->d_name + size - 7, ".log.db") == 0;
-    }
-    if (d)
-        closedir(d);
-    return found;
-}
-
 struct alarm *alarm_open(const struct alarm_settings *settings, struct tape_writer *tape, struct fault *fault)
 {
     struct alarm *a = mem_zero(1, sizeof *a);
@@ -187,7 +149,8 @@ struct alarm *alarm_open(const struct alarm_settings *settings, struct tape_writ
         *a = (struct alarm){.settings = *settings, .tape = tape, .packets_ns = WHEN_UNKNOWN, .loss_told_ns = WHEN_UNKNOWN, .last_ns = WHEN_UNKNOWN, .saved_steady_ns = clock_steady_ns()};
         if (!a->settings.silence_ns)
             a->settings.silence_ns = 300 * WHEN_NS_PER_S;
-        a->rebuilt = !has_segments(settings->tape_dir);
+        // Opening an empty tape for reading costs more than many a short capture's rules.
+        a->rebuilt = tape_is_empty(settings->tape_dir);
         a->alerter = alert_open(&alert, settings->rules, on_alert, a);
         a->open_attempts = map_open();
     }

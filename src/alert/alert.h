@@ -43,6 +43,10 @@ struct alert {
 };
 typedef void alert_fn(void *ctx, const struct alert *alert); // everything borrowed until it returns
 
+// Whether an alert's JSON is the first word on an attempt; and its second word, as JSON, where the recorder ended before the answer.
+bool alert_is_attempt(struct bytes json);
+void alert_end_unseen(struct bytes attempt, struct buf *json);
+
 struct alert_settings {
     const char *tape_hint;     // text for the command to type next: "--tape DIR" or ""
     bool live;                 // false: the recorder's alerts about itself are never above low

@@ -62,7 +62,7 @@ void event_end(struct event *e);
 
 struct field;
 typedef void field_fn(struct event *e, const struct field *f, struct values *out);
-// Fields of one value that lies in the exchange as it is: match.c reads them without a list.
+// Fields of one value that lies in the exchange as it is: no list is made of it where one is enough.
 enum field_direct { DIRECT_NONE, DIRECT_INT, DIRECT_STATUS, DIRECT_FLAG, DIRECT_TEXT };
 struct field {
     field_fn *get;

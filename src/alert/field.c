@@ -20,30 +20,31 @@ static const char *const op_names[OP_KINDS] = {"index", "create", "update", "del
 
 // ---- getters ----------------------------------------------------------------------------------------------------------
 
+static void add_direct(enum field_direct kind, struct event *e, const struct field *f, struct values *out)
+{
+    struct value v;
+    if (field_direct_value(kind, f, e->x, &v))
+        values_add(out, v);
+}
+
 static void get_text(struct event *e, const struct field *f, struct values *out)
 {
-    const struct bytes *text = (const struct bytes *)((const uint8_t *)e->x + f->offset);
-    if (text->size)
-        values_add_text(out, *text);
+    add_direct(DIRECT_TEXT, e, f, out);
 }
 
 static void get_int(struct event *e, const struct field *f, struct values *out)
 {
-    int64_t n = *(const int64_t *)((const uint8_t *)e->x + f->offset);
-    if (n >= 0)
-        values_add_int(out, n);
+    add_direct(DIRECT_INT, e, f, out);
 }
 
 static void get_flag(struct event *e, const struct field *f, struct values *out)
 {
-    values_add_bool(out, (e->x->flags & f->flag) != 0);
+    add_direct(DIRECT_FLAG, e, f, out);
 }
 
 static void get_status(struct event *e, const struct field *f, struct values *out)
 {
-    (void)f;
-    if (e->x->status > 0)
-        values_add_int(out, e->x->status);
+    add_direct(DIRECT_STATUS, e, f, out);
 }
 
 static void get_port(struct event *e, const struct field *f, struct values *out)

@@ -3,6 +3,7 @@
 #include "match.h"
 
 #include "../base/clock.h"
+#include "event_inner.h"
 #include "find.h"
 
 #include <arpa/inet.h>
@@ -463,28 +464,6 @@ static bool match_test(struct matcher *m, const struct test *t, struct event *e,
     return false;
 }
 
-// Must agree with the getters of field.c that these fields have.
-static size_t read_direct(const struct field *f, const struct exchange *x, struct value *v)
-{
-    const void *at = (const uint8_t *)x + f->offset;
-    switch (f->direct) {
-    case DIRECT_INT:
-    case DIRECT_STATUS: {
-        int64_t n = f->direct == DIRECT_INT ? *(const int64_t *)at : x->status > 0 ? x->status : -1;
-        *v = (struct value){.kind = VALUE_INT, .num = n, .real = (double)n};
-        return n >= 0;
-    }
-    case DIRECT_FLAG: {
-        bool truth = (x->flags & f->flag) != 0;
-        *v = (struct value){VALUE_BOOL, truth ? bytes_of("true", 4) : bytes_of("false", 5), truth, truth};
-        return 1;
-    }
-    case DIRECT_TEXT: *v = (struct value){.kind = VALUE_TEXT, .text = *(const struct bytes *)at}; return v->text.size > 0;
-    case DIRECT_NONE: break;
-    }
-    return 0;
-}
-
 static bool item_match(struct matcher *m, const struct item *item, struct event *e)
 {
     struct value one;
@@ -492,7 +471,7 @@ static bool item_match(struct matcher *m, const struct item *item, struct event 
     if (item == m->implied)
         return true;
     if (item->field.direct) {
-        direct.count = read_direct(&item->field, e->x, &one);
+        direct.count = field_direct_value(item->field.direct, &item->field, e->x, &one);
         values = &direct;
     } else {
         values_clear(values);

@@ -10,6 +10,9 @@
 
 enum { VALUE_MAX = 160, LIST_MAX = 6, JSON_VALUE_MAX = 2048 };
 
+#define ATTEMPTED "Attempted: the answer is not known yet."
+#define KIND_ATTEMPT "\"kind\":\"attempt\""
+
 static const char *const outcome_words[OUTCOMES] = {"ok", "partial", "failed", "unanswered", "unknown"};
 
 void text_add_safe(struct buf *out, struct bytes text, size_t most)
@@ -79,7 +82,7 @@ static void add_outcome(struct buf *out, const struct telling *t, struct event *
 {
     const struct exchange *x = e->x;
     if (e->attempt) {
-        buf_add_text(out, " Attempted: the answer is not known yet.");
+        buf_add_text(out, " " ATTEMPTED);
         return;
     }
     switch (x->outcome) {
@@ -378,4 +381,33 @@ void telling_json(const struct telling *t, struct bytes text, struct buf *out)
     buf_add_text(out, "[");
     add_next(out, t, true);
     buf_add_text(out, "]}");
+}
+
+// ---- a second word from the first alone -------------------------------------------------------------------------------
+
+bool alert_is_attempt(struct bytes json)
+{
+    return json.size && memmem(json.at, json.size, KIND_ATTEMPT, strlen(KIND_ATTEMPT));
+}
+
+// The JSON is ours, and a quote inside a text of it is escaped: names and nulls are met nowhere else.
+void alert_end_unseen(struct bytes attempt, struct buf *json)
+{
+    static const struct {
+        const char *from, *to;
+    } changes[] = { // in the order in which they stand
+        {"\"outcome\":null", "\"outcome\":\"unknown\""},
+        {"\"reason\":null", "\"reason\":\"recorder_ended\""},
+        {KIND_ATTEMPT, "\"kind\":\"outcome\""},
+        {ATTEMPTED, "The recorder ended before the answer was seen, so whether it was done is unknown."},
+    };
+    for (size_t i = 0; i < sizeof changes / sizeof *changes && attempt.size; i++) {
+        const uint8_t *found = memmem(attempt.at, attempt.size, changes[i].from, strlen(changes[i].from));
+        if (!found)
+            continue;
+        buf_add(json, attempt.at, (size_t)(found - attempt.at));
+        buf_add_text(json, changes[i].to);
+        attempt = bytes_from(attempt, (size_t)(found - attempt.at) + strlen(changes[i].from));
+    }
+    buf_add_bytes(json, attempt);
 }

@@ -50,6 +50,21 @@ static struct reel_segment *add_segment(struct reel *r, const char *name, size_t
     return s;
 }
 
+bool tape_is_empty(const char *dir)
+{
+    bool empty = true;
+    DIR *d = opendir(dir);
+    for (struct dirent *e; d && empty && (e = readdir(d));) {
+        size_t size;
+        uint32_t number;
+        bool body;
+        empty = !format_parse_name(e->d_name, &size, &number, &body) || body;
+    }
+    if (d)
+        closedir(d);
+    return empty;
+}
+
 static bool list_directory(struct reel *r)
 {
     DIR *dir = opendir(r->dir);

@@ -6,6 +6,7 @@
 #include "../base/buf.h"
 
 struct tape;
+bool tape_is_empty(const char *dir); // nothing was ever recorded there; asked without opening anything
 // One or several directories (merged by time; an exchange that two taps saw is given once). Fault user: not a tape, a
 // later format version (told which). A damaged segment or a missing body file is a warning (tape_warning), the rest reads.
 struct tape *tape_open(const char *const *dirs, size_t count, struct fault *fault);
