@@ -60,3 +60,18 @@ static inline struct bytes bytes_from(struct bytes b, size_t from)
         from = b.size;
     return (struct bytes){from ? b.at + from : b.at, b.size - from}; // nothing may be added to a null pointer, not even 0
 }
+
+static inline bool bytes_is_blank(uint8_t c)
+{
+    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
+// Without the blanks (space, tab, CR, LF) at its ends.
+static inline struct bytes bytes_trim(struct bytes b)
+{
+    while (b.size && bytes_is_blank(b.at[0]))
+        b = bytes_from(b, 1);
+    while (b.size && bytes_is_blank(b.at[b.size - 1]))
+        b.size--;
+    return b;
+}

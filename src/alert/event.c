@@ -259,12 +259,6 @@ unsigned event_digits(struct event *e)
     return longest;
 }
 
-struct bytes event_body(struct event *e)
-{
-    event_try_body(e);
-    return e->body_text;
-}
-
 // Follows a dotted path through objects (also where the key itself holds dots) and lists.
 void event_walk_json(const struct json *j, struct bytes path, struct values *out, unsigned depth)
 {

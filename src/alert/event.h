@@ -90,7 +90,6 @@ void values_fini(struct values *v);
 bool values_add(struct values *v, struct value value);
 void values_add_text(struct values *v, struct bytes text);
 
-struct bytes event_body(struct event *e);
 unsigned event_digits(struct event *e);                         // no number in the body has more digits before its point
 // Every text of the event that keywords are looked for in.
 void event_texts(struct event *e, struct values *out);

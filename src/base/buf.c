@@ -4,11 +4,6 @@
 
 #include <stdio.h>
 
-void buf_init(struct buf *b)
-{
-    *b = (struct buf){0};
-}
-
 void buf_fini(struct buf *b)
 {
     mem_free(b->at);

@@ -9,7 +9,6 @@ struct buf {
     bool failed;
 };
 
-void buf_init(struct buf *b);                         // {0} is as good
 void buf_fini(struct buf *b);
 void buf_clear(struct buf *b);                        // size 0, memory kept, failed reset
 bool buf_reserve(struct buf *b, size_t more);         // room for `more` further bytes

@@ -34,7 +34,6 @@ struct json_scan *json_open(json_fn *fn, void *ctx, size_t text_max); // NULL: m
 bool json_feed(struct json_scan *s, struct bytes piece);
 bool json_end(struct json_scan *s);   // no more input: true when it ended between values
 bool json_malformed(const struct json_scan *s);
-uint64_t json_offset(const struct json_scan *s);
 void json_reset(struct json_scan *s); // ready for a new document; offsets start at 0 again
 void json_close(struct json_scan *s);
 

@@ -83,11 +83,6 @@ bool json_malformed(const struct json_scan *s)
     return s->malformed;
 }
 
-uint64_t json_offset(const struct json_scan *s)
-{
-    return s->offset;
-}
-
 static bool in_object(const struct json_scan *s)
 {
     return s->depth && (s->stack[(s->depth - 1) / 64] >> (s->depth - 1) % 64 & 1);

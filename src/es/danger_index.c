@@ -233,14 +233,9 @@ static struct bytes script_text(const struct json *script)
     return source && source->kind == JSON_KIND_STRING ? source->text : bytes_of("", 0);
 }
 
-static bool is_blank(uint8_t c)
-{
-    return c == ' ' || c == '\t' || c == '\n' || c == '\r';
-}
-
 static size_t skip_blanks(struct bytes s, size_t i)
 {
-    while (i < s.size && is_blank(s.at[i]))
+    while (i < s.size && bytes_is_blank(s.at[i]))
         i++;
     return i;
 }
@@ -342,6 +337,6 @@ enum danger_level danger_sql_delete(const struct danger_input *in)
     const struct json *query = json_member(in->body, "query");
     struct bytes text = query && query->kind == JSON_KIND_STRING ? query->text : bytes_of("", 0);
     text = bytes_from(text, skip_blanks(text, 0));
-    bool deletes = text.size > 7 && bytes_equal_text_nocase(bytes_of(text.at, 6), "delete") && is_blank(text.at[6]);
+    bool deletes = text.size > 7 && bytes_equal_text_nocase(bytes_of(text.at, 6), "delete") && bytes_is_blank(text.at[6]);
     return deletes ? DANGER_HIGH : DANGER_NONE;
 }

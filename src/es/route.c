@@ -260,11 +260,6 @@ struct bytes route_api_action(enum api api)
     return bytes_of_text(api < APIS ? api_rows[api].action : "");
 }
 
-uint32_t route_api_flags(enum api api)
-{
-    return api < APIS ? api_rows[api].flags : 0;
-}
-
 enum api route_api_by_name(struct bytes name)
 {
     for (unsigned i = 1; i < APIS; i++)

@@ -57,7 +57,6 @@ struct bytes route_part(const struct route_match *match, const char *name, bool 
 struct bytes route_api_name(enum api api);
 struct bytes route_api_action(enum api api);
 enum api route_api_by_name(struct bytes name); // API_NONE when there is none
-uint32_t route_api_flags(enum api api);        // WRITE, ADMIN, SECRET, HITS ...: those that all of its routes share
 
 // major*10000+minor*100+patch, +1000000 for OpenSearch (struct exchange's server_version) -> its bit; 0 when it is none of them.
 unsigned route_version_bit(uint32_t server_version);

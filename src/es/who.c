@@ -164,15 +164,6 @@ static int header_known(struct bytes name)
     return -1;
 }
 
-static struct bytes trimmed(struct bytes b)
-{
-    while (b.size && (b.at[0] == ' ' || b.at[0] == '\t'))
-        b = bytes_from(b, 1);
-    while (b.size && (b.at[b.size - 1] == ' ' || b.at[b.size - 1] == '\t'))
-        b.size--;
-    return b;
-}
-
 // Several headers of one name mean one list (RFC 9110 5.3).
 static struct bytes joined(struct arena *a, struct bytes first, struct bytes second)
 {
@@ -257,7 +248,7 @@ void who_read(struct who_table *w, const struct request_head *head, struct arena
     *who = (struct who){.auth = AUTH_NONE};
     for (size_t i = 0; i < head->header_count; i++) {
         int k = header_known(head->headers[i].name);
-        struct bytes value = trimmed(head->headers[i].value);
+        struct bytes value = bytes_trim(head->headers[i].value);
         if (k < 0 || value.size == 0)
             continue;
         if (seen[k].size == 0)

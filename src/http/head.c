@@ -32,20 +32,6 @@ struct taking {
 
 // ---- what fields say about the body ---------------------------------------------------------------------------------
 
-static bool is_blank(uint8_t c)
-{
-    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
-}
-
-static struct bytes trim(struct bytes b)
-{
-    while (b.size && is_blank(b.at[0]))
-        b = bytes_from(b, 1);
-    while (b.size && is_blank(b.at[b.size - 1]))
-        b.size--;
-    return b;
-}
-
 // The next member of a comma-separated list.
 static bool take_member(struct bytes *list, struct bytes *member)
 {
@@ -53,7 +39,7 @@ static bool take_member(struct bytes *list, struct bytes *member)
         return false;
     const uint8_t *comma = memchr(list->at, ',', list->size);
     size_t n = comma ? (size_t)(comma - list->at) : list->size;
-    *member = trim(bytes_of(list->at, n));
+    *member = bytes_trim(bytes_of(list->at, n));
     *list = bytes_from(*list, comma ? n + 1 : n);
     return true;
 }
@@ -62,7 +48,7 @@ static bool take_member(struct bytes *list, struct bytes *member)
 static void read_length(struct head *head, struct bytes value)
 {
     struct bytes member;
-    if (!trim(value).size)
+    if (!bytes_trim(value).size)
         head->length_bad = true;
     while (take_member(&value, &member)) {
         uint64_t n = 0;
@@ -86,7 +72,7 @@ static void read_transfer(struct head *head, struct bytes value)
     struct bytes member;
     while (take_member(&value, &member)) {
         const uint8_t *semicolon = memchr(member.at, ';', member.size);
-        struct bytes name = semicolon ? trim(bytes_of(member.at, (size_t)(semicolon - member.at))) : member;
+        struct bytes name = semicolon ? bytes_trim(bytes_of(member.at, (size_t)(semicolon - member.at))) : member;
         if (bytes_equal_text_nocase(name, "chunked"))
             head->chunked = true;
         if (name.size && !bytes_equal_text_nocase(name, "identity"))
@@ -145,7 +131,7 @@ static bool unfold(struct head_room *room, struct bytes *value)
     for (size_t i = 0; i < value->size;) {
         size_t end = i;
         bool folds = false;
-        while (end < value->size && is_blank(value->at[end]))
+        while (end < value->size && bytes_is_blank(value->at[end]))
             folds |= value->at[end++] == '\n';
         if (folds) {
             to[n++] = ' ';
@@ -161,7 +147,7 @@ static bool unfold(struct head_room *room, struct bytes *value)
 static void add_field(struct taking *t, struct bytes name, struct bytes value)
 {
     struct head *head = t->head;
-    value = trim(value);
+    value = bytes_trim(value);
     if (value.size && memchr(value.at, '\n', value.size) && !unfold(t->room, &value)) {
         head->cut = true;
         return;
@@ -270,7 +256,7 @@ static bool take_request_line(struct head *head, struct bytes line, bool whole)
     if (!space || space == line.at)
         return false;
     head->method = bytes_of(line.at, (size_t)(space - line.at));
-    struct bytes rest = trim(bytes_from(line, head->method.size + 1));
+    struct bytes rest = bytes_trim(bytes_from(line, head->method.size + 1));
     if (!rest.size)
         return false;
     size_t last = rest.size;
@@ -279,7 +265,7 @@ static bool take_request_line(struct head *head, struct bytes line, bool whole)
     bool versioned = last && rest.size - last >= 5 && memcmp(rest.at + last, "HTTP/", 5) == 0;
     if (versioned) {
         head->version_minor = rest.size - last == 8 && rest.at[last + 7] >= '0' && rest.at[last + 7] <= '9' ? rest.at[last + 7] - '0' : 0;
-        head->target = trim(bytes_of(rest.at, last));
+        head->target = bytes_trim(bytes_of(rest.at, last));
         return head->target.size > 0;
     }
     // A cut line may end within the version, and then nothing says that it was another than 1.1.
@@ -315,7 +301,7 @@ static bool take_by_lines(struct taking *t, enum head_kind kind, struct bytes by
         const uint8_t *colon = memchr(line.at, ':', line.size);
         if (!colon)
             continue;
-        struct bytes name = trim(bytes_of(from, (size_t)(colon - from)));
+        struct bytes name = bytes_trim(bytes_of(from, (size_t)(colon - from)));
         add_field(t, name, bytes_from(line, (size_t)(colon - from) + 1));
     }
     return true;

@@ -139,12 +139,6 @@ struct pending *pair_pick(struct pair_queue *q, const struct pair_place *place)
     return picked;
 }
 
-bool pair_could(const struct pair_queue *q, uint64_t answer_start, bool ack_known, uint64_t ack)
-{
-    struct pair_place place = {.start = answer_start, .ack_known = ack_known, .ack = ack, .status = STATUS_REFUSING};
-    return next_eligible(q->first, &place) != NULL;
-}
-
 void pair_remove(struct pair_queue *q, struct pending *p)
 {
     struct pending **link = &q->first, *before = NULL;

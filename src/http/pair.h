@@ -46,8 +46,6 @@ void pair_add_phantom(struct pair_queue *q, uint64_t start, uint64_t end, uint64
 void pair_lose(struct pair_queue *q, uint64_t end);             // server bytes up to `end` were lost or not understood
 // The request that this answer belongs to, those before it marked as passed; NULL: to none that is known for sure.
 struct pending *pair_pick(struct pair_queue *q, const struct pair_place *place);
-// Could some waiting request be answered at all by a new answer here? Changes nothing.
-bool pair_could(const struct pair_queue *q, uint64_t answer_start, bool ack_known, uint64_t ack);
 void pair_remove(struct pair_queue *q, struct pending *p);      // and frees it
 
 struct pair_death {

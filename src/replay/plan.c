@@ -312,7 +312,6 @@ void plan_close(struct plan *p)
     mem_free(p->texts);
     mem_free(p->unanswered);
     mem_free(p->reads);
-    mem_free(p->last_exchange);
     mem_free(p->spill_dir);
     mem_free(p);
 }
@@ -394,11 +393,6 @@ const char *plan_name_text(const struct plan *p, uint32_t name)
 struct plan_largest plan_largest(const struct plan *p)
 {
     return p->largest;
-}
-
-uint64_t plan_last_exchange(const struct plan *p, size_t tape)
-{
-    return p->last_exchange[tape];
 }
 
 uint64_t plan_fingerprint(const struct plan *p)

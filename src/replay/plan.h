@@ -206,14 +206,12 @@ struct bytes plan_text(const struct plan *p, uint32_t number); // a pipeline's n
 const struct check *plan_check(const struct plan *p);
 const char *plan_name_text(const struct plan *p, uint32_t name); // of check's index number
 uint64_t plan_fingerprint(const struct plan *p); // of the choices that make a plan (indices, maps, before, skip, ...): a journal belongs to one
-// Last exchange that the plan has seen, per tape: where --follow goes on.
 // The longest document or update body among the steps; bytes 0: none.
 struct plan_largest {
     uint64_t bytes, exchange;
     uint32_t item, slot;
 };
 struct plan_largest plan_largest(const struct plan *p);
-uint64_t plan_last_exchange(const struct plan *p, size_t tape);
 // Documents in order of epoch, then place on the tape. False: fault; doc->step_count 0: the end. Borrowed until the next call.
 bool plan_next(struct plan *p, struct plan_doc *doc, struct fault *fault);
 bool plan_rewind(struct plan *p, struct fault *fault);

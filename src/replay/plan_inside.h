@@ -134,7 +134,6 @@ struct plan {
     struct nummap *unanswered_of; // hash of tape, exchange, item -> index + 1
     struct sorter *by_doc, *by_place;
     struct plan_count total;
-    uint64_t *last_exchange;   // per tape
     struct buf refusal, record; // record: the document being handed out
     uint64_t minted_exchange;  // cache for minting: whose connection is in mint_key
     size_t minted_tape;

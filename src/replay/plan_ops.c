@@ -364,8 +364,6 @@ static bool see_op(void *ctx, const struct tape_op *t)
         if (!plan_seen_add(p->set.seen, t->tape, t->op.exchange))
             return !(s->failed = true);
     }
-    if (!s->sources && t->op.exchange > p->last_exchange[t->tape])
-        p->last_exchange[t->tape] = t->op.exchange;
     if (t->op.flags & OP_INDEX_ASKED)
         concrete = plan_names_resolve(p, t->op.index, t->time_ns, &resolved);
     int name = plan_names_find(p, concrete);
@@ -471,8 +469,7 @@ bool plan_ops_load(struct plan *p, struct fault *fault)
     p->by_doc = sorter_open(p->spill_dir, memory / 2, by_document);
     p->check = check_open();
     p->unanswered_of = nummap_open();
-    p->last_exchange = mem_zero(tape_count(p->set.tape) + 1, sizeof *p->last_exchange);
-    bool ok = p->by_doc && p->check && p->unanswered_of && p->last_exchange;
+    bool ok = p->by_doc && p->check && p->unanswered_of;
     if (!ok)
         return fault_memory(fault);
     settle_routes(p);

@@ -41,7 +41,7 @@ struct sorter {
     struct entry *entries;
     size_t count, entries_room;
     int file;
-    uint64_t file_bytes, total;
+    uint64_t file_bytes;
     struct run *runs;
     size_t run_count, run_room;
     uint32_t *heap;      // of run numbers
@@ -87,11 +87,6 @@ void sorter_close(struct sorter *s)
     mem_free(s->entries);
     mem_free(s->dir);
     mem_free(s);
-}
-
-uint64_t sorter_count(const struct sorter *s)
-{
-    return s->total;
 }
 
 static const uint8_t *record_at(const struct sorter *s, size_t i, size_t *size)
@@ -254,7 +249,6 @@ bool sorter_add(struct sorter *s, struct bytes record, struct fault *fault)
     memset(s->block + s->block_used + 8 + record.size, 0, need - 8 - record.size);
     s->entries[s->count++] = (struct entry){key, (uint32_t)(s->block_used / RECORD_ALIGN)};
     s->block_used += need;
-    s->total++;
     return true;
 }
 

@@ -15,5 +15,4 @@ bool sorter_finish(struct sorter *s, struct fault *fault); // no more records; t
 // The next record in order, 8-byte aligned, valid until the next call; size 0: the end. False: fault.
 bool sorter_next(struct sorter *s, struct bytes *record, struct fault *fault);
 bool sorter_rewind(struct sorter *s, struct fault *fault); // from the start again
-uint64_t sorter_count(const struct sorter *s);
 void sorter_close(struct sorter *s);

@@ -111,13 +111,6 @@ static bool version_differs(const struct verifying *v, const struct item *it, co
     return v->set->exact && it->doc.final_version >= 0 && !(it->doc.flags & PLAN_DOC_DIVERGED) && json_int(json_member(d, "_version"), -1) != it->doc.final_version;
 }
 
-static struct bytes trimmed(struct bytes b)
-{
-    while (b.size && (b.at[b.size - 1] == '\n' || b.at[b.size - 1] == ' ' || b.at[b.size - 1] == '\r'))
-        b.size--;
-    return b;
-}
-
 static void judge(struct verifying *v, const struct item *it, const struct json *d)
 {
     struct json *found = json_member(d, "found"), *source = json_member(d, "_source");
@@ -142,7 +135,7 @@ static void judge(struct verifying *v, const struct item *it, const struct json 
         v->report->present_only++;
         return;
     }
-    if (it->want == WANT_SOURCE && source && bytes_equal(source->raw, trimmed(it->body)) && !version_differs(v, it, d)) {
+    if (it->want == WANT_SOURCE && source && bytes_equal(source->raw, bytes_trim(it->body)) && !version_differs(v, it, d)) {
         v->report->equal++; // byte for byte
         return;
     }

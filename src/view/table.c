@@ -250,11 +250,6 @@ bool table_row(struct table *t, const struct bytes *values, const int *types)
     return out_push(t->out);
 }
 
-size_t table_rows(const struct table *t)
-{
-    return t->rows;
-}
-
 bool table_close(struct table *t)
 {
     bool ok = !t->failed;

@@ -9,7 +9,6 @@ struct table;
 // Names are copied. TEXT keeps rows until it is printed (up to a few thousand; then column widths are fixed and rows stream).
 struct table *table_open(struct out *out, enum table_format format, const char *const *names, size_t columns); // NULL: memory out
 bool table_row(struct table *t, const struct bytes *values, const int *types); // false: stop (output is gone, memory out)
-size_t table_rows(const struct table *t);
 bool table_close(struct table *t); // prints what is left
 
 // Convenience for building rows cell by cell.

@@ -5,7 +5,7 @@ the same field of a document. It never asks the cluster, the wire or the tape.
 """
 import base64, http.client, json, os, pwd, shutil, signal, socket, subprocess, sys, tempfile, time
 
-import clients, node
+import clients, node, writers
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 INDEX, COPY = "catalog", "catalog_restored"
@@ -13,14 +13,6 @@ INDEX, COPY = "catalog", "catalog_restored"
 SERVICES = {"prices": 15, "stock": 40, "import": 15}
 POSTMAN = ("DELETE /{index} HTTP/1.1\r\nAuthorization: Basic {auth}\r\nUser-Agent: PostmanRuntime/7.39.0\r\nAccept: */*\r\n"
            "Postman-Token: 5f1c2c8e-6b4f-4a52-9d0c-0b7b7a3a9b11\r\nHost: 127.0.0.1:{port}\r\nAccept-Encoding: gzip, deflate, br\r\nConnection: keep-alive\r\n\r\n")
-
-
-def merge(base, part):
-    """What a partial update makes of a document: maps grow together, all else is replaced."""
-    out = dict(base)
-    for k, v in part.items():
-        out[k] = merge(out[k], v) if isinstance(v, dict) and isinstance(out.get(k), dict) else v
-    return out
 
 
 def fold(model, line):
@@ -33,7 +25,7 @@ def fold(model, line):
     elif there is not None and op == "add":
         model[ident] = dict(there, sold=there["sold"] + line["n"])
     elif there is not None:
-        model[ident] = merge(there, line["doc"])
+        model[ident] = writers.merge(there, line["doc"])
 
 
 class Cluster:

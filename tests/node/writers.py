@@ -176,7 +176,7 @@ class Writer(threading.Thread):
 
 
 def merge(base, doc):
-    """XContentHelper.update."""
+    """What a partial update makes of a document (XContentHelper.update): maps grow together, all else is replaced."""
     out = dict(base)
     for k, v in doc.items():
         out[k] = merge(out[k], v) if isinstance(v, dict) and isinstance(out.get(k), dict) else v

@@ -377,14 +377,21 @@ static void skipped_bulk_leaves_its_items_out(void **state)
 
 // ---- what the restored copy holds -------------------------------------------------------------------------------------
 
+// A copy of the one shard, taken at 25 ms.
+static void copy_holds(const int64_t *max, const int64_t *sure)
+{
+    static struct plan_seam seam;
+    seam = (struct plan_seam){.to = "cat", .kind = PLAN_SEAM_SEQ, .time_ns = MS(25), .end_ns = MS(26), .route = {.shards = 1}, .max_seq = max, .sure_seq = sure};
+    set.seams = &seam;
+    set.seam_count = 1;
+}
+
 static void held_operations_are_not_applied_twice(void **state)
 {
     static const int64_t max[] = {2};
-    struct plan_seam seam = {.to = "cat", .kind = PLAN_SEAM_SEQ, .time_ns = MS(25), .end_ns = MS(26), .route = {.shards = 1}, .max_seq = max, .sure_seq = max};
     (void)state;
     one_shard();
-    set.seams = &seam;
-    set.seam_count = 1;
+    copy_holds(max, max);
     PUT(10, OP_INDEX, "a", OP_CREATED, 0, 1, 0);
     PUT(11, OP_INDEX, "b", OP_CREATED, 1, 1, 10);
     PUT(12, OP_UPDATE, "a", OP_UPDATED, 2, 2, 20);
@@ -397,11 +404,9 @@ static void held_operations_are_not_applied_twice(void **state)
 static void an_unanswered_write_before_a_held_one_is_held(void **state)
 {
     static const int64_t max[] = {2};
-    struct plan_seam seam = {.to = "cat", .kind = PLAN_SEAM_SEQ, .time_ns = MS(25), .end_ns = MS(26), .route = {.shards = 1}, .max_seq = max, .sure_seq = max};
     (void)state;
     one_shard();
-    set.seams = &seam;
-    set.seam_count = 1;
+    copy_holds(max, max);
     PUT(10, OP_INDEX, "a", OP_CREATED, 0, 1, 0);
     PUT(11, OP_INDEX, "a", OP_UNKNOWN, OP_NONE, 0, 10, -1); // trap 2
     PUT(12, OP_INDEX, "a", OP_UPDATED, 2, 3, 20);
@@ -413,13 +418,11 @@ static void an_unanswered_write_before_a_held_one_is_held(void **state)
 static void the_uncertain_zone_is_marked_for_comparison(void **state)
 {
     static const int64_t max[] = {5}, sure[] = {0};
-    struct plan_seam seam = {.to = "cat", .kind = PLAN_SEAM_SEQ, .time_ns = MS(25), .end_ns = MS(26), .route = {.shards = 1}, .max_seq = max, .sure_seq = sure};
     struct plan_doc d;
     struct fault f;
     (void)state;
     one_shard();
-    set.seams = &seam;
-    set.seam_count = 1;
+    copy_holds(max, sure);
     PUT(10, OP_INDEX, "a", OP_CREATED, 0, 1, 0);
     PUT(11, OP_INDEX, "a", OP_UPDATED, 1, 2, 10);
     build();
@@ -543,11 +546,9 @@ static void of_two_unanswered_creates_none_is_taken_for_the_one_that_met_the_ret
 static void holes_below_a_restored_copy_judge_what_came_before_it(void **state)
 {
     static const int64_t max[] = {2};
-    struct plan_seam seam = {.to = "cat", .kind = PLAN_SEAM_SEQ, .time_ns = MS(25), .end_ns = MS(26), .route = {.shards = 1}, .max_seq = max, .sure_seq = max};
     (void)state;
     one_shard();
-    set.seams = &seam;
-    set.seam_count = 1;
+    copy_holds(max, max);
     PUT(10, OP_INDEX, "a", OP_CREATED, 0, 1, 0);
     PUT(11, OP_INDEX, "b", OP_UNKNOWN, OP_NONE, 0, 10, -1); // number 1, below the copy's 2
     PUT(12, OP_INDEX, "c", OP_CREATED, 2, 1, 20);
