@@ -6,13 +6,10 @@
 // 3. While skipping only brackets, strings and comments are followed; the grammar inside is not checked.
 #include "json.h"
 #include "../../include/bounds.h"
+#include "json_skip.h"
 #include "json_text.h"
 #include "utf8.h"
 #include "mem.h"
-
-#ifdef __SSE2__
-#include <emmintrin.h>
-#endif
 
 enum state {
     TOP,          // between top-level values
@@ -149,24 +146,6 @@ static void close_container(struct json_scan *s, bool object, uint64_t at)
 
 // ---- strings --------------------------------------------------------------------------------------------------------
 
-// The first '"' or '\' in [at, end), or end.
-static const uint8_t *find_quote(const uint8_t *at, const uint8_t *end)
-{
-#ifdef __SSE2__
-    const __m128i quote = _mm_set1_epi8('"'), slash = _mm_set1_epi8('\\');
-    while (end - at >= 16) {
-        __m128i v = _mm_loadu_si128((const __m128i *)(const void *)at);
-        int mask = _mm_movemask_epi8(_mm_or_si128(_mm_cmpeq_epi8(v, quote), _mm_cmpeq_epi8(v, slash)));
-        if (mask)
-            return at + __builtin_ctz((unsigned)mask);
-        at += 16;
-    }
-#endif
-    while (at < end && *at != '"' && *at != '\\')
-        at++;
-    return at;
-}
-
 static void keep(struct json_scan *s, const uint8_t *at, size_t size)
 {
     if (s->mute || s->cut)
@@ -280,7 +259,7 @@ static const uint8_t *run_string(struct json_scan *s, const uint8_t *piece, cons
             take_escape(s, *at++);
             continue;
         }
-        const uint8_t *stop = find_quote(at, end);
+        const uint8_t *stop = json_skip_text(at, end);
         if (stop < end && *stop == '"' && whole == at) {
             size_t size = (size_t)(stop - at);
             s->cut = size > s->text_max;
@@ -388,81 +367,19 @@ static void take_literal(struct json_scan *s, uint8_t c, uint64_t end)
 
 static const uint8_t skip_stops[256] = {['"'] = 1, ['{'] = 1, ['}'] = 1, ['['] = 1, [']'] = 1, ['/'] = 1};
 
-enum { BLOCK = 64 };
-
-#ifdef __SSE2__
-static uint64_t block_mask(__m128i a, __m128i b, __m128i c, __m128i d, char byte)
-{
-    const __m128i wanted = _mm_set1_epi8(byte);
-    uint64_t low = (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(a, wanted)) | (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(b, wanted)) << 16;
-    uint64_t high = (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(c, wanted)) | (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(d, wanted)) << 16;
-    return low | high << 32;
-}
-
-// The bytes behind an odd run of backslashes; *carry: the byte before the block (on return: its last one) ends such a run.
-static uint64_t escaped_mask(uint64_t slashes, bool *carry)
-{
-    const uint64_t even = UINT64_C(0x5555555555555555);
-    slashes &= ~(uint64_t)*carry;
-    uint64_t behind = slashes << 1 | *carry, odd_starts = slashes & ~even & ~behind, sum;
-    *carry = __builtin_add_overflow(odd_starts, slashes, &sum);
-    return (even ^ sum << 1) & behind;
-}
-
-// Passes over 64 bytes at once, by bit masks of their quotes and brackets: a quarter of the instructions that going from byte
-// to byte takes. How many bytes were passed: 64; fewer when the skipped container ended (its last bracket is the last of
-// them, and skip_depth is 0); 0 when something wants a closer look (a comment), nothing was done then.
-static unsigned skip_block(struct json_scan *s, const uint8_t *at)
-{
-    const __m128i *from = (const __m128i *)(const void *)at, fold = _mm_set1_epi8(0x20);
-    __m128i a = _mm_loadu_si128(from), b = _mm_loadu_si128(from + 1), c = _mm_loadu_si128(from + 2), d = _mm_loadu_si128(from + 3);
-    bool escaped = s->state == SKIP_STRING && s->escaped;
-    uint64_t quotes = block_mask(a, b, c, d, '"'), slashes = block_mask(a, b, c, d, '\\');
-    if (slashes || escaped)
-        quotes &= ~escaped_mask(slashes, &escaped);
-    uint64_t inside = quotes; // becomes: an odd number of quotes up to here
-    for (unsigned by = 1; by < BLOCK; by *= 2)
-        inside ^= inside << by;
-    if (s->state == SKIP_STRING)
-        inside = ~inside;
-    if ((slashes | block_mask(a, b, c, d, '/')) & ~inside)
-        return 0;
-    // With that bit set '[' and '{' are one, as are ']' and '}'.
-    a = _mm_or_si128(a, fold), b = _mm_or_si128(b, fold), c = _mm_or_si128(c, fold), d = _mm_or_si128(d, fold);
-    uint64_t opens = block_mask(a, b, c, d, '{') & ~inside, closes = block_mask(a, b, c, d, '}') & ~inside;
-    unsigned depth = s->skip_depth;
-    for (uint64_t both = opens | closes; both; both &= both - 1) {
-        uint64_t one = both & -both;
-        depth += opens & one ? 1u : -1u;
-        if (!depth) {
-            s->skip_depth = 0;
-            s->state = SKIP;
-            return (unsigned)__builtin_ctzll(one) + 1;
-        }
-    }
-    s->skip_depth = depth;
-    s->state = inside >> (BLOCK - 1) ? SKIP_STRING : SKIP;
-    s->escaped = escaped;
-    return BLOCK;
-}
-#else
-static unsigned skip_block(struct json_scan *s, const uint8_t *at)
-{
-    (void)s;
-    (void)at;
-    return 0;
-}
-#endif
-
 static const uint8_t *run_skip(struct json_scan *s, const uint8_t *piece, const uint8_t *at, const uint8_t *end)
 {
     const uint8_t *look = at; // up to here byte by byte
     while (at < end) {
-        if (at >= look && end - at >= BLOCK) {
-            unsigned passed = skip_block(s, at);
+        if (at >= look && end - at >= JSON_SKIP_BLOCK) {
+            struct json_skip skip = {s->skip_depth, s->state == SKIP_STRING, s->escaped};
+            unsigned passed = json_skip_block(&skip, at);
             at += passed;
             if (!passed)
-                look = at + BLOCK;
+                look = at + JSON_SKIP_BLOCK;
+            s->skip_depth = skip.depth;
+            s->state = skip.in_string ? SKIP_STRING : SKIP;
+            s->escaped = skip.escaped;
             if (!s->skip_depth) {
                 close_container(s, at[-1] == '}', s->offset + (uint64_t)(at - 1 - piece));
                 return at;
@@ -475,7 +392,7 @@ static const uint8_t *run_skip(struct json_scan *s, const uint8_t *piece, const 
                 at++;
                 continue;
             }
-            at = find_quote(at, end);
+            at = json_skip_text(at, end);
             if (at == end)
                 return end;
             if (*at++ == '"')
