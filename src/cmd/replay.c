@@ -173,6 +173,7 @@ static bool print_report(const struct replay_settings *s, struct out *o, const s
         {"casualties", "casualties", c->casualties, !s->choice.casualties || strcmp(s->choice.casualties, "apply") != 0},
         {"casualties_possible", "possible casualties (told in the plan)", c->casualties_possible, false},
         {"collisions", "collisions", c->collisions, false},
+        {"collisions_possible", "possible collisions (told in the plan)", c->collisions_possible, false},
         {"late", "came too late for their place", c->late, true},
         {"parity_lost", "version parity lost", a->parity_lost, false},
         {"admin", "administrative calls made again", a->admin, false},

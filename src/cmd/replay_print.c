@@ -51,6 +51,7 @@ static void print_counts(struct out *o, const struct plan_count *c, bool exact)
     line(o, "casualties", c->casualties, "refused only because of a skipped operation, see --casualties");
     line(o, "possible casualties", c->casualties_possible, "if the restored copy holds their document");
     line(o, "collisions", c->collisions, "accepted only because of a skipped operation");
+    line(o, "possible collisions", c->collisions_possible, "if the restored copy holds their document");
     line(o, "refused either way", c->left_out_refused, "left out");
     line(o, "through an alias turned index", c->redirected, "belong to the index the alias meant");
     line(o, "scripts", c->scripts, "run by the target, in order");
@@ -152,7 +153,7 @@ static void json_counts(struct buf *b, const struct plan_count *c)
     } rows[] = {{"accepted", c->accepted}, {"refused", c->refused}, {"noop", c->noops}, {"dropped", c->dropped}, {"held", c->held}, {"unsure", c->unsure},
                 {"outside", c->outside}, {"skipped", c->skipped}, {"judged_done", c->judged_done}, {"judged_not_done", c->judged_not_done},
                 {"unknown", c->unknown}, {"unknown_ids", c->unknown_ids}, {"minted", c->minted}, {"casualties", c->casualties},
-                {"casualties_possible", c->casualties_possible}, {"collisions", c->collisions}, {"refused_either_way", c->left_out_refused},
+                {"casualties_possible", c->casualties_possible}, {"collisions", c->collisions}, {"collisions_possible", c->collisions_possible}, {"refused_either_way", c->left_out_refused},
                 {"redirected", c->redirected}, {"scripts", c->scripts}, {"pipelines", c->pipelines}, {"ordered_by_time", c->time_ordered},
                 {"missing_bytes", c->truncated_ops}, {"outlived", c->outlived}, {"documents", c->documents}, {"steps", c->steps}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)

@@ -114,11 +114,13 @@ bool apply_touched(const struct apply *ap, const struct work *w)
         return false;
     if (p->seam.kind == PLAN_SEAM_EMPTY && !ap->epoch)
         return true; // the index was empty: whoever wrote it was not us
-    if (ap->set->following)
-        return p->seam.kind != PLAN_SEAM_TIME && (w->doc.shard < 0 || w->doc.shard >= PREFLIGHT_SHARDS_MAX || w->seq_no > max[w->doc.shard]);
-    if (p->seam.kind == PLAN_SEAM_TIME || w->doc.shard < 0 || w->doc.shard >= PREFLIGHT_SHARDS_MAX)
+    if (p->seam.kind == PLAN_SEAM_TIME)
         return false;
-    return w->seq_no > max[w->doc.shard];
+    // Its shard on the target: that of the source (doc.shard) is another where the target was made anew.
+    int shard = route_shard(&p->seam.route, w->doc.id, w->doc.routing);
+    if (shard < 0 || shard >= PREFLIGHT_SHARDS_MAX)
+        return ap->set->following;
+    return w->seq_no > max[shard];
 }
 
 // Deleted by live traffic since the restore: to be left so, unless the plan ends in a delete itself.
@@ -255,6 +257,7 @@ static enum added add_work(struct apply *ap, struct buf *b, struct work *w)
     struct fold_action *act = &w->action;
     int64_t external = ap->set->exact && !w->parity_lost && act->kind != FOLD_UPDATE ? act->last->version : -1;
     w->exact_sent = external >= 0;
+    w->parity_lost |= ap->set->exact && act->kind == FOLD_FULL && act->last->version < 0; // its answer hid it: it gets the next one
     if (act->last->time_ns > ap->last_time_ns)
         ap->last_time_ns = act->last->time_ns;
     if (act->kind == FOLD_DELETE) {

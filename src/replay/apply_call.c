@@ -296,7 +296,11 @@ bool apply_note_numbers(struct apply *ap, const struct plan_barrier *b)
                 ap->max_seq[i][s] = strtoll(at, &at, 10);
         } else {
             ok = preflight_numbers(ap->set->target, p->name, ap->max_seq[i], ap->fault);
-            for (size_t s = 0; s < p->seam.route.shards || s == 0; s++)
+            // An index that was made by this run had no shards when it was looked at.
+            size_t shards = p_shards(p);
+            for (size_t s = shards; s < PREFLIGHT_SHARDS_MAX; s++)
+                shards = ap->max_seq[i][s] >= 0 ? s + 1 : shards;
+            for (size_t s = 0; s < shards; s++)
                 buf_format(&value, "%lld ", (long long)ap->max_seq[i][s]);
             ok = ok && (!ap->set->journal || journal_set_meta(ap->set->journal, buf_text(&key), buf_view(&value), ap->fault));
         }

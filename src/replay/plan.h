@@ -34,6 +34,9 @@ struct plan_seam {
     enum plan_seam_kind kind;
     int64_t time_ns, end_ns; // the snapshot's start and end, or WHEN_UNKNOWN
     struct route_index route;
+    // An empty target: tells documents apart where no recorded call tells the source's shards. The target's own at the first look;
+    // a later look, when the replay has made the index, must not change it.
+    struct route_index keys;
     const int64_t *max_seq;  // per shard: nothing above it is held
     const int64_t *sure_seq; // per shard: up to here all is held; between both documents are compared
 };
@@ -147,7 +150,7 @@ struct plan_mapping {      // a mapping call, a creation of an index
 struct plan_count {
     uint64_t ops, by_kind[OP_KINDS], accepted, refused, noops, dropped, held, unsure, outside, skipped, documents, steps, source_bytes;
     uint64_t judged_done, judged_not_done, unknown, unknown_ids, minted, unresolved_names;
-    uint64_t casualties, casualties_possible, collisions, left_out_refused, time_ordered, truncated_ops, redacted_ops, pipelines, scripts;
+    uint64_t casualties, casualties_possible, collisions, collisions_possible, left_out_refused, time_ordered, truncated_ops, redacted_ops, pipelines, scripts;
     uint64_t late; // arrived behind a later write of their document that was applied already
     uint64_t truncated_writes, gaps, gap_bytes, missing_numbers, redirected;
     uint64_t outlived;   // of a life that ends with a repeated deletion
@@ -157,6 +160,7 @@ struct plan_count {
 struct plan_slot {
     char *from, *to;
     struct route_index route;
+    bool route_known;      // from the copy, or the call that made the source
     enum plan_seam_kind seam;
     char *type;            // the first type of its own that its documents were written with; NULL: none, or _doc alone
     bool several_types;    // versions 5 and 6: a document is (type, id)

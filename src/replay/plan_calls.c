@@ -150,8 +150,10 @@ static void learn_shards(struct plan *p, uint32_t slot, const struct tape_row *r
             if (life->born && life->born_exchange == row->x.id && life->born_tape == row->tape)
                 life->route = r;
         }
-    if (!p->slots[slot].route.shards)
+    if (!p->slots[slot].route_known && r.shards) {
         p->slots[slot].route = r;
+        p->slots[slot].route_known = true;
+    }
 }
 
 // A reindex belongs to the index it writes to. Its name stands in the body.

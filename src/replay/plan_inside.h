@@ -61,7 +61,8 @@ struct plan_point {            // an exchange named by --before or --skip
 
 enum plan_error { PLAN_ERR_NONE, PLAN_ERR_DOC_MISSING, PLAN_ERR_CONFLICT, PLAN_ERR_INDEX_GONE, PLAN_ERR_INDEX_CLOSED, PLAN_ERR_BLOCKED, PLAN_ERR_OTHER };
 
-enum rec_marks { REC_SKIPPED = 1, REC_HELD = 2, REC_UNSURE = 4, REC_MINTED = 8, REC_AFTER_SKIP = 16, REC_DONE = 32, REC_NOT_DONE = 64, REC_TIME_ORDER = 128 };
+enum rec_marks { REC_SKIPPED = 1, REC_HELD = 2, REC_UNSURE = 4, REC_MINTED = 8, REC_AFTER_SKIP = 16, REC_DONE = 32, REC_NOT_DONE = 64, REC_TIME_ORDER = 128,
+                 REC_REBORN = 256 }; // its index had been emptied by a skipped operation: what it met is not what the target holds
 
 struct op_rec {                // followed by id, routing, type
     uint64_t hash;             // of slot, id, shard or routing
@@ -195,7 +196,7 @@ void plan_judge_reads(const struct plan *p, struct op_rec **ops, size_t count); 
 bool plan_judge_holes(struct plan *p, struct fault *fault);
 void plan_judge_versions(struct op_rec **ops, size_t count);         // ordered ops of one document
 
-// plan_doc.c: one document's records, ordered and reduced into the second sorter
+// plan_doc.c: one document's records, ordered (plan_order.c) and reduced (plan_reduce.c) into the second sorter
 bool plan_docs_reduce(struct plan *p, struct fault *fault);
 
 // plan.c

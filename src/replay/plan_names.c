@@ -314,8 +314,9 @@ static int slot_add(struct plan *p, const char *from, const char *to)
     }
     for (size_t i = 0; i < p->set.seam_count; i++)
         if (strcmp(p->set.seams[i].to, to) == 0) {
-            s->route = p->set.seams[i].route;
             s->seam = p->set.seams[i].kind;
+            s->route_known = s->seam != PLAN_SEAM_EMPTY && p->set.seams[i].route.shards;
+            s->route = s->seam == PLAN_SEAM_EMPTY ? p->set.seams[i].keys : p->set.seams[i].route;
         }
     return (int)p->slot_count++;
 }

@@ -143,6 +143,15 @@ static bool after_a_skip(const struct plan *p, const struct tape_op *t)
     return false;
 }
 
+// The life began because a skipped operation ended the one before, or took the place of the alias' index.
+static bool is_reborn(const struct plan_name *n, size_t life)
+{
+    bool reborn = n->redirected;
+    for (size_t i = 0; i < life && i < n->life_count; i++)
+        reborn |= n->lives[i].end_skipped;
+    return reborn;
+}
+
 // ---- minted ids -------------------------------------------------------------------------------------------------------
 
 static bool mint_row(void *ctx, const struct tape_row *row)
@@ -315,7 +324,8 @@ static bool see_chosen(struct ops_pass *s, const struct tape_op *t, int name, ui
                        .seq_no = op->seq_no, .primary_term = op->primary_term, .source_at = op->source_at, .source_bytes = op->source_bytes,
                        .slot = slot, .item = op->item, .op_flags = op->flags, .epoch = epoch_of(p, t), .tape = (uint16_t)t->tape,
                        .status = (uint16_t)op->status, .kind = (uint8_t)op->kind, .result = (uint8_t)op->result, .error = (uint8_t)error};
-    r.marks = (uint16_t)((held == HELD_YES ? REC_HELD : held == HELD_UNSURE ? REC_UNSURE : 0) | (skipped ? REC_SKIPPED : 0) | (after_a_skip(p, t) ? REC_AFTER_SKIP : 0));
+    r.marks = (uint16_t)((held == HELD_YES ? REC_HELD : held == HELD_UNSURE ? REC_UNSURE : 0) | (skipped ? REC_SKIPPED : 0) | (after_a_skip(p, t) ? REC_AFTER_SKIP : 0) |
+                         (p->skip_count && is_reborn(n, at) ? REC_REBORN : 0));
     if (op->pipeline.size && !(r.pipeline = plan_text_number(p, op->pipeline)))
         return false;
     struct bytes id = op->id;

@@ -229,6 +229,8 @@ static void journal_key(const struct preflight_index *p, struct buf *key)
     buf_format(key, "seam:%s", p->name);
 }
 
+#define KEYS " keys "
+
 static bool recall(const struct preflight_settings *set, struct preflight_index *out)
 {
     struct buf key = {0}, value = {0};
@@ -251,6 +253,14 @@ static bool recall(const struct preflight_settings *set, struct preflight_index 
             out->sure_seq[s] = sure;
             at += used;
         }
+        unsigned old_default, modulo;
+        struct route_index k = {0};
+        at = strstr(buf_text(&value), KEYS);
+        if (at && sscanf(at + sizeof KEYS - 1, "%u %u %u %u %u", &k.shards, &k.routing_shards, &k.partition, &old_default, &modulo) == 5) {
+            k.old_default = old_default;
+            k.modulo = modulo;
+            out->seam.keys = k;
+        }
     }
     buf_fini(&key);
     buf_fini(&value);
@@ -266,6 +276,8 @@ static bool note(const struct preflight_settings *set, const struct preflight_in
     buf_format(&value, "%d %lld %lld", (int)p->seam.kind, (long long)p->seam.time_ns, (long long)p->seam.end_ns);
     for (uint32_t s = 0; s < p->seam.route.shards && p->seam.kind == PLAN_SEAM_SEQ; s++)
         buf_format(&value, " %lld/%lld", (long long)p->max_seq[s], (long long)p->sure_seq[s]);
+    const struct route_index *k = &p->seam.keys;
+    buf_format(&value, KEYS "%u %u %u %u %u", k->shards, k->routing_shards, k->partition, k->old_default, k->modulo);
     bool ok = journal_set_meta(set->journal, buf_text(&key), buf_view(&value), fault);
     buf_fini(&key);
     buf_fini(&value);
@@ -423,6 +435,7 @@ bool preflight_index(const struct preflight_settings *set, const char *name, str
     bool ok = read_settings(set, out, &a, fault);
     if (ok && out->exists) {
         ok = read_state(set, out, terms, &a, fault) && read_stats(set, out, now, &a, fault) && read_recovery(set, out, &a, fault);
+        out->seam.keys = out->seam.route;
         if (ok && !recall(set, out))
             ok = decide_seam(set, out, now, terms, &a, fault) && note(set, out, fault);
     } else if (ok && !recall(set, out)) {

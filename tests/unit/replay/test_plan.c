@@ -279,6 +279,17 @@ static void noop_of_the_second_life_is_folded(void **state)
     assert_int_equal(plan_total(plan)->collisions, 1); // the upsert inserted where it would have merged
 }
 
+static void an_upsert_that_inserted_is_a_collision_only_perhaps_where_the_copy_decides(void **state)
+{
+    (void)state;
+    skip_50();
+    PUT(60, OP_UPDATE, "zz", OP_CREATED, 0, 1, 20000, .flags = OP_UPSERT); // may be in the restored copy
+    build();
+    assert_int_equal(plan_total(plan)->collisions, 0);
+    assert_int_equal(plan_total(plan)->collisions_possible, 1);
+    assert_int_equal(plan_note_total(plan, PLAN_NOTE_COLLISION), 1);
+}
+
 static void casualties_are_listed_and_applied_on_demand(void **state)
 {
     (void)state;
@@ -758,6 +769,7 @@ int main(void)
         T(before_keeps_the_whole_life_and_nothing_of_the_next), T(a_deletion_that_is_neither_skipped_nor_the_end_refuses),
         T(an_early_write_of_the_new_life_belongs_to_it_in_whatever_order_tapes_are_read), T(a_rebirth_that_each_tap_concludes_is_one_life), T(a_missing_index_that_another_tap_answered_late_ends_no_new_life),
         T(skip_continues_into_the_second_life), T(noop_of_the_second_life_is_folded), T(casualties_are_listed_and_applied_on_demand),
+        T(an_upsert_that_inserted_is_a_collision_only_perhaps_where_the_copy_decides),
         T(a_refused_write_of_the_second_life_does_not_move_the_document_into_it), T(refused_either_way_is_left_out), T(alias_that_became_an_index_belongs_to_the_index_it_meant), T(skipped_bulk_leaves_its_items_out),
         T(held_operations_are_not_applied_twice), T(an_unanswered_write_before_a_held_one_is_held), T(the_uncertain_zone_is_marked_for_comparison),
         T(unknown_refuses_unless_the_user_decides), T(a_hole_of_the_right_size_shows_that_it_happened), T(dense_numbers_long_after_show_that_it_did_not),
