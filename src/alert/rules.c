@@ -528,8 +528,7 @@ static bool names_unsealed(const struct rules *r, const struct rule *rule)
 
 static void compile_all(struct loader *l, bool correlations, bool filters)
 {
-    bool progress = true;
-    for (int round = 0; progress; round++) {
+    for (bool progress = true; progress;) {
         progress = false;
         for (size_t i = 0; i < l->rules->all.count; i++) {
             struct rule *rule = l->rules->all.at[i];
