@@ -128,12 +128,12 @@ static bool confirm(const struct replay_settings *s, struct replay_run *r, struc
     return fault_user(fault, "nothing was written");
 }
 
-static void difference(void *ctx, const struct plan_doc *doc, enum verify_difference what, struct bytes want, struct bytes have)
+static void difference(void *ctx, const struct plan_doc *doc, enum verify_difference what, bool since, struct bytes want, struct bytes have)
 {
-    static const char *const words[] = {"missing", "should be gone", "differs", "has another version"};
+    static const char *const words[VERIFY_DIFFERENCES] = {"missing", "should be gone", "differs", "has another version"};
     struct out *o = ctx;
     const struct plan_step *last = &doc->steps[doc->step_count - 1];
-    if (!o)
+    if (!o || since)
         return;
     emit_text(&o->text, doc->id);
     buf_format(&o->text, ": %s (written by exchange %llu, item %u)\n", words[what], (unsigned long long)last->exchange, last->item);
@@ -182,6 +182,7 @@ static bool print_report(const struct replay_settings *s, struct out *o, const s
         {"busy", "times the target was busy", a->busy, false},
         {"compared", "compared and equal", v->equal, false},
         {"compared_presence", "compared by presence alone", v->present_only, false},
+        {"written_since", "changed since by others, not compared", v->written_since, false},
         {"missing", "missing", v->missing, true},
         {"should_be_gone", "should be gone", v->should_be_gone, true},
         {"different", "different", v->different, true},
@@ -244,7 +245,7 @@ static bool go(struct replay_settings *s, struct replay_run *r, struct out *out,
     if (showing.terminal && !showing.quiet)
         fputs("\r\033[K", stderr);
     struct verify_settings verify = {.plan = r->plan, .source = source, .target = r->target, .about = &r->about, .indices = r->indices, .index_count = r->index_count,
-                                     .journal = r->journal, .sample = (uint64_t)s->sample, .exact = s->choice.exact, .allow_gaps = s->choice.allow_gaps, .difference = difference, .ctx = s->json ? NULL : out};
+                                     .journal = r->journal, .sample = (uint64_t)s->sample, .exact = s->choice.exact, .allow_gaps = s->choice.allow_gaps, .live = live, .difference = difference, .ctx = s->json ? NULL : out};
     struct replay_following follow = {.run = r, .tape = r->made.settings.tape, .apply = &apply, .report = &report, .cutover = s->cutover, .stop = (const bool *)&want_stop,
                                       .sum = *plan_total(r->plan), .quiet = showing.quiet, .terminal = showing.terminal, .difference = difference, .ctx = s->json ? NULL : out};
     if (ok && (s->follow || s->cutover) && !report.interrupted) {

@@ -7,6 +7,7 @@
 #include "tape_options.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <termios.h>
@@ -144,6 +145,14 @@ static bool open_journal(struct replay_run *r, const struct replay_choice *c, co
     return ok;
 }
 
+static void recall_block(struct replay_run *r)
+{
+    struct buf value = {0};
+    if (r->journal && journal_meta(r->journal, REPLAY_BLOCKED, &value))
+        sscanf(buf_text(&value), "%" SCNd64 " %" SCNd64, &r->made.settings.blocked_since_ns, &r->made.settings.blocked_until_ns);
+    buf_fini(&value);
+}
+
 bool replay_run_open(struct replay_run *r, const struct replay_choice *c, const struct replay_account *a, struct tape *tape, unsigned lanes, bool write, struct fault *fault)
 {
     struct plan_seen *seen = r->seen;
@@ -159,6 +168,7 @@ bool replay_run_open(struct replay_run *r, const struct replay_choice *c, const 
     r->made.settings.names_only = false;
     if (!open_journal(r, c, a, write, fault))
         return false;
+    recall_block(r);
     size_t n = plan_slot_count(r->plan);
     r->indices = mem_zero(n, sizeof *r->indices);
     r->seams = mem_zero(n, sizeof *r->seams);

@@ -72,6 +72,8 @@ struct replay_run {
     bool refused; // the fault is a missing decision, exit status 3
 };
 bool replay_run_open(struct replay_run *r, const struct replay_choice *c, const struct replay_account *a, struct tape *tape, unsigned lanes, bool write, struct fault *fault);
+// The journal's note of when a cut-over blocked writes: what that refused is no casualty.
+#define REPLAY_BLOCKED "blocked"
 void replay_run_close(struct replay_run *r);
 
 // The plan for people, and as one JSON object (no line feed behind).

@@ -33,9 +33,9 @@ struct telling {
     const struct plan *plan;
 };
 
-static void difference(void *ctx, const struct plan_doc *doc, enum verify_difference what, struct bytes want, struct bytes have)
+static void difference(void *ctx, const struct plan_doc *doc, enum verify_difference what, bool since, struct bytes want, struct bytes have)
 {
-    static const char *const words[] = {"missing", "should be gone", "source", "version"};
+    static const char *const words[VERIFY_DIFFERENCES] = {"missing", "should be gone", "source", "version"};
     struct telling *t = ctx;
     struct buf *b = &t->out->text;
     const struct plan_step *last = &doc->steps[doc->step_count - 1];
@@ -48,12 +48,12 @@ static void difference(void *ctx, const struct plan_doc *doc, enum verify_differ
             buf_add_text(b, ",\"routing\":");
             emit_json(b, doc->routing);
         }
-        buf_format(b, ",\"difference\":\"%s\",\"exchange\":%llu,\"item\":%u,\"plan\":", words[what], (unsigned long long)last->exchange, last->item);
+        buf_format(b, ",\"difference\":\"%s\",\"written_since\":%s,\"exchange\":%llu,\"item\":%u,\"plan\":", words[what], since ? "true" : "false", (unsigned long long)last->exchange, last->item);
         emit_json(b, want);
         buf_add_text(b, ",\"target\":");
         emit_json(b, have);
         buf_add_text(b, "}\n");
-    } else {
+    } else if (!since) {
         emit_text(b, doc->id);
         buf_format(b, ": %s (written by exchange %llu, item %u)\n", words[what], (unsigned long long)last->exchange, last->item);
         if (what == VERIFY_SOURCE) {
@@ -82,10 +82,12 @@ static int run(void *settings, int operand_count, char **operands)
     tape_options_output(&out, s->color);
     struct source *source = source_open(tape);
     bool ok = source ? replay_run_open(&r, &s->choice, &s->account, tape, 4, false, &fault) : fault_memory(&fault);
+    struct live *live = ok ? live_open(tape, r.plan) : NULL;
+    ok = ok && (live || fault_memory(&fault)) && live_refresh(live, r.indices, r.index_count, &fault);
     struct telling t = {&out, s->json, r.plan};
     struct verify_report v = {0};
     struct verify_settings set = {.plan = r.plan, .source = source, .target = r.target, .about = &r.about, .indices = r.indices, .index_count = r.index_count,
-                                  .journal = r.journal, .sample = (uint64_t)s->sample, .exact = s->choice.exact, .allow_gaps = s->choice.allow_gaps, .difference = difference, .ctx = &t};
+                                  .journal = r.journal, .sample = (uint64_t)s->sample, .exact = s->choice.exact, .allow_gaps = s->choice.allow_gaps, .live = live, .difference = difference, .ctx = &t};
     ok = ok && verify_run(&set, &v, &fault);
     if (ok) {
         uint64_t bad = v.missing + v.should_be_gone + v.different + v.version_different + v.left_alone + v.refused;
@@ -94,17 +96,18 @@ static int run(void *settings, int operand_count, char **operands)
             uint64_t n;
         } rows[] = {{"documents", "documents in the plan", v.documents}, {"equal", "equal", v.equal}, {"presence", "compared by presence alone", v.present_only},
                     {"missing", "missing", v.missing}, {"should_be_gone", "should be gone", v.should_be_gone}, {"different", "different", v.different},
-                    {"version_different", "with another version", v.version_different}, {"left_alone", "left alone: somebody else wrote them", v.left_alone},
+                    {"version_different", "with another version", v.version_different}, {"written_since", "changed since by others, not compared", v.written_since}, {"left_alone", "left alone: somebody else wrote them", v.left_alone},
                     {"refused", "refused by the target", v.refused}, {"not_sampled", "not in the sample", v.unsampled}};
         for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
             if (s->json)
                 buf_format(&out.text, "%s\"%s\":%llu", i ? "," : "{", rows[i].name, (unsigned long long)rows[i].n);
             else if (rows[i].n || i < 2)
                 buf_format(&out.text, "  %-40s %12llu\n", rows[i].label, (unsigned long long)rows[i].n);
-        buf_add_text(&out.text, s->json ? "}\n" : bad ? "the target does NOT equal the plan\n" : "the target equals the plan\n");
+        buf_add_text(&out.text, s->json ? "}\n" : bad ? "the target does NOT equal the plan\n" : v.written_since ? "the target equals the plan, aside from what others changed since\n" : "the target equals the plan\n");
         status = bad ? 1 : 0;
     }
     bool refused = r.refused && !ok;
+    live_close(live);
     source_close(source);
     replay_run_close(&r);
     int end = tape_options_end(tape, &out, ok, &fault, status);

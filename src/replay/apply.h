@@ -48,6 +48,7 @@ struct apply_settings {
     struct live *live;        // what live traffic deleted on the target since the restore; NULL: not known
 };
 
+uint64_t apply_own_key(uint64_t hash);    // of the journal's row with the number that our last write of a document got
 uint64_t apply_source_key(uint64_t hash); // of the journal's row with a document's last applied source operation
 
 // Mapping calls, missing indices, then all documents and barriers. False: fault (the journal holds what was done).

@@ -30,9 +30,9 @@ uint64_t apply_source_key(uint64_t hash)
 }
 
 // The document whatever the plan: the number that our own last write of it got.
-static uint64_t own_key(const struct work *w)
+uint64_t apply_own_key(uint64_t hash)
 {
-    return map_hash(bytes_of(&w->doc.hash, sizeof w->doc.hash), 4);
+    return map_hash(bytes_of(&hash, sizeof hash), 4);
 }
 
 #define WROTE 0x80000000u // in the journal's steps: some of them were requests, not only held
@@ -94,7 +94,7 @@ bool apply_finish(struct apply *ap, struct work *w, enum work_end end, const cha
     fold_fini(&w->action);
     if (w->wrote && w->found && ap->set->journal) {
         struct journal_doc own = {JOURNAL_OWN, w->seq_no, w->primary_term, w->version, 0};
-        if (!journal_put(ap->set->journal, own_key(w), &own, ap->fault))
+        if (!journal_put(ap->set->journal, apply_own_key(w->doc.hash), &own, ap->fault))
             return false;
     }
     const struct plan_step *last = &w->doc.steps[w->doc.step_count - 1];
@@ -110,7 +110,7 @@ bool apply_touched(const struct apply *ap, const struct work *w)
     struct journal_doc own;
     if (!w->found || w->ours)
         return false;
-    if (ap->set->journal && journal_find(ap->set->journal, own_key(w), &own) && own.seq_no >= 0 && own.seq_no == w->seq_no && own.primary_term == w->primary_term)
+    if (ap->set->journal && journal_find(ap->set->journal, apply_own_key(w->doc.hash), &own) && own.seq_no >= 0 && own.seq_no == w->seq_no && own.primary_term == w->primary_term)
         return false;
     if (p->seam.kind == PLAN_SEAM_EMPTY && !ap->epoch)
         return true; // the index was empty: whoever wrote it was not us

@@ -46,6 +46,7 @@ struct plan_seam {
 struct plan_seen;
 struct plan_seen *plan_seen_open(size_t tapes); // NULL: memory out
 void plan_seen_close(struct plan_seen *s);
+bool plan_seen_has(const struct plan_seen *s, size_t tape, uint64_t exchange);
 
 struct plan_settings {
     struct tape *tape;
@@ -62,11 +63,13 @@ struct plan_settings {
     bool admin;                  // recorded administrative calls are made again, deletions of chosen indices too
     const struct plan_seam *seams;
     size_t seam_count;
+    int64_t whole_until_ns;      // with seen: what was answered until then is known to be on the tape, whole. 0: nothing is
     struct plan_seen *seen;      // NULL: a whole plan. Else taken exchanges are added to it, and a plan after the first is incremental
     // Last source operation applied to a document (of its key's hash); false: none. Only asked by incremental plans.
     bool (*applied)(void *ctx, uint64_t hash, int64_t *life, int64_t *term, int64_t *seq_no);
     void *applied_ctx;
-    int64_t blocked_since_ns;    // from here on index blocks are our own (a cut-over's): what they refuse is no casualty. 0: never
+    // In [since, until) index blocks are our own (a cut-over's): what they refuse is no casualty. 0: never; until 0: open
+    int64_t blocked_since_ns, blocked_until_ns;
     bool names_only;             // no operation is read: the slots are there where maps or points name them (not patterns)
     const char *spill_dir;       // NULL: $TMPDIR
     size_t memory_bytes;         // 0: 256 MiB
@@ -187,6 +190,8 @@ struct plan_note {           // one thing the user should see; kept up to a boun
 };
 
 struct plan;
+// The highest number that the plans of a series saw in the newest life of an index on one shard; -1: none.
+int64_t plan_seen_highest(const struct plan *p, const char *index, int shard);
 // Builds the whole plan. NULL: fault. A plan that must be refused is still a plan: see plan_refusal.
 struct plan *plan_build(const struct plan_settings *settings, struct fault *fault);
 void plan_close(struct plan *p);

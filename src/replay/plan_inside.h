@@ -41,6 +41,7 @@ struct plan_resolution {
 
 struct plan_seen {
     struct nummap *recent;     // exchanges taken, newer than floor
+    struct nummap *highest;    // hash of index, life and shard -> highest number + 1
     uint64_t *floor, *newest;  // per tape: below floor all were taken
     size_t tapes;
     bool incremental;          // a plan was made before
@@ -164,7 +165,7 @@ static inline size_t plan_slots_in(const struct buf *b)
 }
 void plan_names_free(struct plan *p);
 bool plan_point_hit(const struct plan_point *pt, size_t tape, uint64_t exchange);
-bool plan_seen_has(const struct plan_seen *s, size_t tape, uint64_t exchange);
+bool plan_seen_number(struct plan_seen *s, const char *index, int64_t life, int shard, int64_t seq_no); // false: memory out
 bool plan_seen_add(struct plan_seen *s, size_t tape, uint64_t exchange); // false: memory out
 bool plan_seen_types(struct plan *p); // the slots' types, those of earlier plans first; false: memory out
 void plan_seen_settle(struct plan_seen *s); // after a plan: forgets what lies below the window

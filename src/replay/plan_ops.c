@@ -293,6 +293,8 @@ static bool see_chosen(struct ops_pass *s, const struct tape_op *t, int name, ui
         return false;
     if (s->locate)
         return true;
+    if (p->set.seen && !s->sources && op->seq_no >= 0 && op->result != OP_NOOP && !plan_seen_number(p->set.seen, n->text, life, life_shard, op->seq_no))
+        return false;
     if (at < n->outlived) { // gone with a deletion that is made again
         p->slots[slot].count.outlived += !s->sources;
         return true;
@@ -355,7 +357,10 @@ static bool see_chosen(struct ops_pass *s, const struct tape_op *t, int name, ui
 static bool too_fresh(const struct plan *p, const struct tape_op *t)
 {
     int64_t done_ns = t->answered_ns == WHEN_UNKNOWN ? t->time_ns : t->answered_ns;
-    return t->time_ns == WHEN_UNKNOWN || done_ns > p->started_ns - 2 * WHEN_NS_PER_S;
+    int64_t whole_ns = p->started_ns - 2 * WHEN_NS_PER_S;
+    if (whole_ns < p->set.whole_until_ns)
+        whole_ns = p->set.whole_until_ns;
+    return t->time_ns == WHEN_UNKNOWN || done_ns > whole_ns;
 }
 
 static bool see_op(void *ctx, const struct tape_op *t)

@@ -126,7 +126,7 @@ static bool refused_op(struct reducing *x, const struct op_rec *r)
     bool casualty = false, possible = false;
     if (!x->diverged && !(r->marks & REC_AFTER_SKIP))
         return true;
-    if (r->error == PLAN_ERR_BLOCKED && p->set.blocked_since_ns && done_at(r) >= p->set.blocked_since_ns)
+    if (r->error == PLAN_ERR_BLOCKED && p->set.blocked_since_ns && done_at(r) >= p->set.blocked_since_ns && (!p->set.blocked_until_ns || done_at(r) < p->set.blocked_until_ns))
         casualty = false;
     else if (r->error == PLAN_ERR_INDEX_GONE || r->error == PLAN_ERR_INDEX_CLOSED || r->error == PLAN_ERR_BLOCKED)
         casualty = r->kind != OP_CREATE || x->model != MODEL_THERE;

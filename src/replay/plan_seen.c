@@ -14,10 +14,11 @@ struct plan_seen *plan_seen_open(size_t tapes)
     if (!s)
         return NULL;
     s->recent = nummap_open();
+    s->highest = nummap_open();
     s->floor = mem_zero(tapes + 1, sizeof *s->floor);
     s->newest = mem_zero(tapes + 1, sizeof *s->newest);
     s->tapes = tapes;
-    if (s->recent && s->floor && s->newest)
+    if (s->recent && s->highest && s->floor && s->newest)
         return s;
     plan_seen_close(s);
     return NULL;
@@ -28,6 +29,7 @@ void plan_seen_close(struct plan_seen *s)
     if (!s)
         return;
     nummap_close(s->recent);
+    nummap_close(s->highest);
     for (size_t i = 0; i < s->type_count; i++) {
         mem_free(s->types[i].from);
         mem_free(s->types[i].type);
@@ -93,6 +95,34 @@ bool plan_seen_add(struct plan_seen *s, size_t tape, uint64_t exchange)
     if (v)
         v->num = exchange;
     return v != NULL;
+}
+
+static uint64_t shard_key(const char *index, int64_t life, int shard)
+{
+    int64_t key[3] = {(int64_t)map_hash(bytes_of_text(index), 17), life, shard};
+    return map_hash(bytes_of(key, sizeof key), 17);
+}
+
+bool plan_seen_number(struct plan_seen *s, const char *index, int64_t life, int shard, int64_t seq_no)
+{
+    bool fresh;
+    union map_value *v = nummap_put(s->highest, shard_key(index, life, shard), &fresh);
+    if (v && (fresh || v->num < (uint64_t)seq_no + 1))
+        v->num = (uint64_t)seq_no + 1;
+    return v != NULL;
+}
+
+int64_t plan_seen_highest(const struct plan *p, const char *index, int shard)
+{
+    for (size_t i = 0; p->set.seen && i < p->name_count; i++) {
+        const struct plan_name *n = &p->names[i];
+        if (strcmp(n->text, index) != 0)
+            continue;
+        int64_t life = n->life_count ? n->lives[n->life_count - 1].key : PLAN_LIFE_FIRST;
+        union map_value *v = nummap_find(p->set.seen->highest, shard_key(index, life, shard));
+        return v ? (int64_t)v->num - 1 : -1;
+    }
+    return -1;
 }
 
 void plan_seen_settle(struct plan_seen *s)

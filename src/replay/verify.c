@@ -90,8 +90,28 @@ static bool expect(struct verifying *v, struct batch *batch, struct item *it)
     return true;
 }
 
-static void tell(struct verifying *v, const struct item *it, enum verify_difference what, struct bytes have)
+// The replay knows the number that its own last write of the document got, and what the copy held before it began: a higher
+// one is somebody else's, later. Nothing is believed of a write whose answer was lost, nor where by-query calls wrote for us.
+static bool written_since(const struct verifying *v, const struct item *it, const struct json *d)
 {
+    const struct preflight_index *p = index_of(v->set, it->doc.slot);
+    int64_t seq_no = json_int(json_member(d, "_seq_no"), -1), version = json_int(json_member(d, "_version"), -1);
+    struct journal_doc own;
+    if (!v->set->journal || it->journal == JOURNAL_INTENT)
+        return false;
+    bool found = json_true(json_member(d, "found"));
+    if (found && journal_find(v->set->journal, apply_own_key(it->doc.hash), &own))
+        return own.seq_no >= 0 && seq_no >= 0 ? seq_no > own.seq_no : own.version >= 0 && version > own.version;
+    if (!found || it->journal == JOURNAL_NONE) // NONE: the replay never came to it
+        return !found && it->journal != JOURNAL_NONE && v->set->live && live_deleted(v->set->live, &it->doc);
+    int shard = route_shard(&p->seam.route, it->doc.id, it->doc.routing);
+    bool numbered = p->seam.kind == PLAN_SEAM_EMPTY || (p->seam.kind == PLAN_SEAM_SEQ && shard >= 0 && shard < PREFLIGHT_SHARDS_MAX);
+    return seq_no >= 0 && numbered && !plan_changes(v->set->plan, it->doc.slot, 0, UINT32_MAX) && (p->seam.kind == PLAN_SEAM_EMPTY || seq_no > p->max_seq[shard]);
+}
+
+static void tell(struct verifying *v, const struct item *it, enum verify_difference what, const struct json *d)
+{
+    struct json *source = json_member(d, "_source");
     uint64_t *counts[] = {&v->report->missing, &v->report->should_be_gone, &v->report->different, &v->report->version_different};
     if (it->journal == JOURNAL_LEFT) {
         v->report->left_alone++;
@@ -101,9 +121,10 @@ static void tell(struct verifying *v, const struct item *it, enum verify_differe
         v->report->refused++;
         return;
     }
-    ++*counts[what];
+    bool since = written_since(v, it, d);
+    ++*(since ? &v->report->written_since : counts[what]);
     if (v->set->difference)
-        v->set->difference(v->set->ctx, &it->doc, what, it->body, have);
+        v->set->difference(v->set->ctx, &it->doc, what, since, it->body, source ? source->raw : (struct bytes){0});
 }
 
 static bool version_differs(const struct verifying *v, const struct item *it, const struct json *d)
@@ -115,20 +136,19 @@ static void judge(struct verifying *v, const struct item *it, const struct json 
 {
     struct json *found = json_member(d, "found"), *source = json_member(d, "_source");
     bool there = found && json_true(found), changed = false;
-    struct bytes have = source ? source->raw : (struct bytes){0};
     if (it->want == WANT_ANY) {
         v->report->present_only++;
         return;
     }
     if (it->want == WANT_GONE) {
         if (there)
-            tell(v, it, VERIFY_SHOULD_BE_GONE, have);
+            tell(v, it, VERIFY_SHOULD_BE_GONE, d);
         else
             v->report->equal++;
         return;
     }
     if (!there) {
-        tell(v, it, VERIFY_MISSING, have);
+        tell(v, it, VERIFY_MISSING, d);
         return;
     }
     if (it->want == WANT_PRESENT) {
@@ -151,9 +171,9 @@ static void judge(struct verifying *v, const struct item *it, const struct json 
     if (raw_unknown)
         v->report->present_only++;
     else if (!same)
-        tell(v, it, VERIFY_SOURCE, have);
+        tell(v, it, VERIFY_SOURCE, d);
     else if (version_differs(v, it, d))
-        tell(v, it, VERIFY_VERSION, have);
+        tell(v, it, VERIFY_VERSION, d);
     else
         v->report->equal++;
 }
@@ -274,6 +294,16 @@ static void close_batches(struct verifying *v)
     mem_free(v->batches);
 }
 
+void verify_add(struct verify_report *to, const struct verify_report *from)
+{
+    uint64_t *sum = (uint64_t *)to;
+    const uint64_t *part = (const uint64_t *)from;
+    for (size_t i = 0; i < sizeof *to / sizeof *sum; i++)
+        sum[i] += part[i];
+    to->documents -= from->unsampled;
+    to->unsampled -= from->unsampled;
+}
+
 bool verify_run(const struct verify_settings *set, struct verify_report *report, struct fault *fault)
 {
     struct verifying *v = mem_zero(1, sizeof *v);
@@ -295,12 +325,7 @@ bool verify_run(const struct verify_settings *set, struct verify_report *report,
         if (!(doc.flags & PLAN_DOC_LAST) && plan_barrier_count(set->plan)) // a later stretch decides it
             continue;
         report->documents++;
-        int64_t last_ns = doc.steps[doc.step_count - 1].time_ns;
-        if ((set->since_ns && last_ns < set->since_ns) || (set->until_ns && last_ns >= set->until_ns)) {
-            report->unsampled++;
-            continue;
-        }
-        if (set->sample && total > set->sample && doc.hash % total >= set->sample) {
+        if ((set->wanted && !set->wanted(set->ctx, &doc)) || (set->sample && total > set->sample && doc.hash % total >= set->sample)) {
             report->unsampled++;
             continue;
         }
