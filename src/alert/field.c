@@ -9,11 +9,9 @@
 
 #include <arpa/inet.h>
 #include <stdio.h>
-#include <strings.h>
 
 #define GAP_BEFORE_NS (60 * WHEN_NS_PER_S)
 
-const char *const agent_kind_names[] = {"none", "client", "tool", "browser", "kibana"};
 static const char *const outcome_names[OUTCOMES] = {"ok", "partial", "failed", "unanswered", "unknown"};
 static const char *const auth_names[AUTH_KINDS] = {"none", "basic", "api_key", "bearer", "jwt", "service", "sigv4", "cert", "proxy", "negotiate", "other"};
 static const char *const op_names[OP_KINDS] = {"index", "create", "update", "delete"};
@@ -292,32 +290,6 @@ static void get_known_docs(struct event *e, const struct field *f, struct values
         values_add_int(out, known);
     else if (known > 0 && e->x->docs_deleted >= 0)
         values_add_real(out, (double)e->x->docs_deleted * 100 / (double)known);
-}
-
-enum agent_kind agent_kind_of(struct bytes agent, struct bytes opaque_id)
-{
-    static const struct {
-        const char *prefix;
-        enum agent_kind kind;
-    } kinds[] = {
-        {"PostmanRuntime", AGENT_TOOL}, {"curl/", AGENT_TOOL}, {"Wget/", AGENT_TOOL}, {"insomnia", AGENT_TOOL}, {"HTTPie/", AGENT_TOOL},
-        {"xh/", AGENT_TOOL}, {"Thunder Client", AGENT_TOOL}, {"bruno", AGENT_TOOL}, {"Hoppscotch", AGENT_TOOL}, {"Paw/", AGENT_TOOL},
-        {"RapidAPI", AGENT_TOOL}, {"Talend API", AGENT_TOOL}, {"IntelliJ HTTP", AGENT_TOOL}, {"vscode-restclient", AGENT_TOOL},
-        {"Apache-HttpClient/4.5.5 (Java/12", AGENT_TOOL}, {"PowerShell", AGENT_TOOL}, {"lwp-request", AGENT_TOOL}, {"SoapUI", AGENT_TOOL},
-        {"Mozilla/", AGENT_BROWSER}, {"Opera/", AGENT_BROWSER}, {"Kibana", AGENT_KIBANA}, {"opensearch-dashboards", AGENT_KIBANA},
-    };
-    static const char *const consoles[] = {"dev_tools", "devTools", "kibana:application:", NULL};
-    for (const char *const *c = consoles; opaque_id.size > 8 && *c; c++)
-        if (memmem(opaque_id.at, opaque_id.size, *c, strlen(*c)))
-            return AGENT_KIBANA;
-    for (size_t i = 0; agent.size && i < sizeof kinds / sizeof *kinds; i++) {
-        if (((agent.at[0] ^ (uint8_t)kinds[i].prefix[0]) & ~0x20) != 0)
-            continue;
-        size_t size = strlen(kinds[i].prefix);
-        if (agent.size >= size && strncasecmp((const char *)agent.at, kinds[i].prefix, size) == 0)
-            return kinds[i].kind == AGENT_BROWSER && memmem(agent.at, agent.size, "PowerShell", 10) ? AGENT_TOOL : kinds[i].kind;
-    }
-    return agent.size ? AGENT_CLIENT : AGENT_NONE;
 }
 
 // ---- the table --------------------------------------------------------------------------------------------------------

@@ -95,6 +95,7 @@ const char *loader_text(struct loader *l, struct bytes text); // copied into the
 bool rule_list_add(struct rule_list *list, struct rule *rule);
 bool rules_keep_regex(struct rules *r, struct regex *regex);
 
+void rule_read_head(struct loader *l, struct yaml *doc, struct rule *rule); // what it does not find as it should be is refused there
 struct expr *detection_compile(struct loader *l, const struct yaml *detection, bool filter); // NULL: refused
 bool item_compile(struct loader *l, const struct yaml *entry, struct item *item);            // one `field|modifiers: values`
 struct correlation *correlation_compile(struct loader *l, const struct yaml *doc);
