@@ -259,4 +259,86 @@ class Across(Apart):
             t.remove()
 
 
-PARTS = {c.name: c for c in (Storm, Restart, Cluster, Across)}
+class Admin(Apart):
+    """Administrative calls between the writes, made again with --admin: settings, blocks, close and open, aliases, a pipeline, a template, a script; then a deletion and a second life."""
+
+    name = "admin"
+    RESTORED = ("refresh_interval", "analysis", "blocks", "max_result_window")
+
+    def look(self, index):
+        """What the calls left: settings, aliases with their filters, fields."""
+        a = next(iter(self.quiet("GET", f"/{index}/_settings").values()))["settings"]["index"]
+        m = next(iter(self.quiet("GET", f"/{index}/_mapping").values()))["mappings"]
+        m = m.get(self.type, m) if self.typed else m
+        aliases = next(iter(self.quiet("GET", f"/{index}/_alias").values()), {}).get("aliases", {})
+        return {"settings": {k: a[k] for k in self.RESTORED if k in a}, "aliases": aliases, "fields": {k: v["type"] for k, v in m.get("properties", {}).items() if "type" in v}}
+
+    def said(self, c, verb, path, body=None):
+        s, a = c.call(verb, path, body)
+        if s != 200:
+            raise RuntimeError(f"{verb} {path}: {s} {a}")
+
+    def play(self):
+        n = self.node()
+        self.use(n)
+        self.record()
+        self.make(self.r.choice([1, 2]))
+        ops, c = self.client("ops"), lambda verb, path, body=None: self.said(ops, verb, path, body)
+        self.writers(self.ops // 2, "/first")
+        self.snapshot([SRC])
+        self.writers(self.ops // 2, "/second")
+        c("PUT", f"/{SRC}/_settings", {"index": {"refresh_interval": "7s"}})
+        c("PUT", f"/{SRC}/_mapping" + (f"/{self.type}" if self.typed else ""), {"properties": {"added": {"type": "keyword"}}})
+        c("PUT", f"/{SRC}/_alias/shown", {"filter": {"term": {"name": "x"}}})
+        c("POST", "/_aliases", {"actions": [{"add": {"index": SRC, "alias": "seen"}}, {"add": {"index": SRC, "alias": "gone"}}]})
+        self.writers(self.ops // 2, "/third")
+        c("POST", "/_aliases", {"actions": [{"remove": {"index": SRC, "alias": "gone"}}]})
+        c("PUT", f"/{SRC}/_settings", {"index.blocks.write": True})
+        self.client("svc").call("PUT", self.doc(SRC, "blocked"), {"name": "never"})
+        c("PUT", f"/{SRC}/_settings", {"index.blocks.write": None})
+        c("POST", f"/{SRC}/_close")
+        c("PUT", f"/{SRC}/_settings", {"analysis": {"analyzer": {"plain": {"type": "standard"}}}})
+        c("POST", f"/{SRC}/_open")
+        self.quiet("GET", f"/_cluster/health/{SRC}?wait_for_status=yellow&timeout=30s")
+        pipelines = self.kind != "es8"
+        if pipelines:
+            c("PUT", "/_ingest/pipeline/stamp", {"processors": [{"set": {"field": "stamped", "value": True}}]})
+        c("PUT", "/_template/later", {("template" if self.kind == "es5" else "index_patterns"): "later-*" if self.kind == "es5" else ["later-*"], "settings": {"number_of_shards": 1}})
+        s, a = ops.call("PUT", self.doc(SRC, "stamp") + ("?pipeline=stamp" if pipelines else ""), {"name": "piped"})
+        if s != 201:
+            raise RuntimeError(f"{s} {a}")
+        self.writers(self.ops // 2, "/fourth")
+        want = self.look(SRC)
+        truth = self.accident()
+        first = self.deletion(SRC)
+        # a second life, that the deletion's repetition begins
+        self.make(1)
+        self.writers(self.ops // 2, "/fifth")
+        c("PUT", f"/{SRC}/_settings", {"index": {"max_result_window": 12345}})
+        again, reborn = self.look(SRC), self.accident()
+        self.record_end()
+        for path in (["/_ingest/pipeline/stamp"] if pipelines else []) + ["/_template/later"]:
+            self.quiet("DELETE", path)
+        self.restore(SRC, "copy")
+        report = self.replay("copy", "--admin")
+        self.compare("admin", truth, "copy", source=SRC, plain=lambda d: d)
+        self.expect_same("admin", want, self.look("copy"))
+        for path in (["/_ingest/pipeline/stamp"] if pipelines else []) + ["/_template/later"]:
+            if self.q.call("GET", path)[0] != 200:
+                self.fail("admin", f"{path} was not made again")
+        self.say(f"admin: {report.get('admin')} calls made again, {report.get('admin_refused')} refused")
+        self.unchanged("copy", "--admin")
+        self.restore(SRC, "copy2")
+        last = [json.loads(line) for line in self.estape("log", "-t", self.tape, "--api", "indices.delete", "--json").stdout.splitlines()][-1]["id"]
+        if str(last) == first:
+            self.fail("admin", "only one deletion on the tape")
+        self.estape("replay", "-t", self.tape, "--map", f"{SRC}=copy2", "--target", self.url, "--before", str(last), "--admin", "--yes", "-q", part="admin, a deletion")
+        self.compare("admin, a deletion made again", reborn, "copy2", source=SRC)
+        self.expect_same("admin, a deletion", again, self.look("copy2"))
+
+    def expect_same(self, part, want, have):
+        if want != have:
+            self.fail(part, f"left {json.dumps(have)}\n  not {json.dumps(want)}")
+
+
+PARTS = {c.name: c for c in (Storm, Restart, Cluster, Across, Admin)}
