@@ -38,6 +38,20 @@ static bool send(struct apply *ap, const struct plan_barrier *b, const char *pat
     return ok;
 }
 
+// An opened index takes a while until its shards answer. If they never do, the next request tells.
+static void await_shards(struct apply *ap, const char *index)
+{
+    struct buf path = {0};
+    struct target_reply reply = {0};
+    struct fault ignored = {0};
+    buf_add_text(&path, "/_cluster/health/");
+    target_encode(&path, bytes_of_text(index));
+    buf_add_text(&path, "?wait_for_status=yellow&timeout=30s");
+    target_call(ap->set->target, "GET", buf_text(&path), (struct bytes){0}, &reply, &ignored);
+    target_reply_fini(&reply);
+    buf_fini(&path);
+}
+
 bool apply_admin(struct apply *ap, const struct plan_barrier *b)
 {
     struct buf path = {0}, body = {0};
@@ -58,6 +72,8 @@ bool apply_admin(struct apply *ap, const struct plan_barrier *b)
         target_encode(&path, bytes_of_text(plan_slot(ap->set->plan, b->slots[i])->to));
         buf_add_text(&path, behind_index(b->path));
         ok = send(ap, b, buf_text(&path), recorded);
+        if (ok && strcmp(b->api, "indices.open") == 0)
+            await_shards(ap, plan_slot(ap->set->plan, b->slots[i])->to);
     }
     if (ok)
         apply_noted(ap, "admin", (struct apply_mark){b->tape, b->exchange, 0}, true);

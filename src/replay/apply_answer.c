@@ -29,9 +29,7 @@ static bool says_what_it_writes(const struct apply *ap, const struct work *w, st
 
 static bool see_document(struct apply *ap, struct work *w, const struct json *d)
 {
-    struct json *found = d ? json_member(d, "found") : NULL, *error = d ? json_member(d, "error") : NULL;
-    if (error && !bytes_equal_text(json_member(error, "type") ? json_member(error, "type")->text : (struct bytes){0}, "index_not_found_exception"))
-        return apply_finish(ap, w, WORK_REFUSED, "the target could not read the document");
+    struct json *found = d ? json_member(d, "found") : NULL;
     w->looked = true;
     int64_t before = w->seq_no;
     w->found = found && json_true(found);
@@ -66,11 +64,19 @@ static bool read_answer(struct apply *ap, struct lane *l, struct target_reply *r
             return apply_pause(ap, l);
         return fault_system(ap->fault, "reading documents from the target: %s", reply->status ? why : reply->error);
     }
-    size_t i = 0;
-    for (struct json *d = docs->first; d && ok; d = d->next, i++)
-        ok = see_document(ap, &l->works[l->sent[i]], d);
+    size_t i = 0, unread = 0;
+    for (struct json *d = docs->first; d && ok; d = d->next, i++) {
+        struct work *w = &l->works[l->sent[i]];
+        char why[200];
+        if (!preflight_unread(d, why, sizeof why))
+            ok = see_document(ap, w, d);
+        else if (l->pauses >= 12)
+            ok = apply_finish(ap, w, WORK_REFUSED, why);
+        else
+            unread++; // its shard is on its way: looked at again
+    }
     arena_fini(&a);
-    return ok && apply_proceed(ap, l);
+    return ok && (unread ? apply_pause(ap, l) : apply_proceed(ap, l));
 }
 
 // Somebody wrote it since the restore. If it is exactly what the plan ends in, it was an earlier run of ours (or as good).
@@ -86,9 +92,15 @@ static bool compare_answer(struct apply *ap, struct lane *l, struct target_reply
         return fault_system(ap->fault, "reading documents from the target: %s", reply->error);
     }
     size_t i = 0;
-    bool ok = true;
+    bool ok = true, unread = false;
     for (struct json *d = docs->first; d && ok; d = d->next, i++) {
         struct work *w = &l->works[l->sent[i]];
+        char told[200];
+        if (preflight_unread(d, told, sizeof told)) {
+            unread |= l->pauses < 12;
+            ok = l->pauses < 12 || apply_finish(ap, w, WORK_REFUSED, told);
+            continue;
+        }
         struct fold_settings fold = {.combine = !ap->set->exact, .pipelined = apply_index(ap, w->doc.slot)->pipeline};
         struct fault why = {0};
         struct json *source = json_member(d, "_source");
@@ -123,7 +135,7 @@ static bool compare_answer(struct apply *ap, struct lane *l, struct target_reply
             ok = apply_finish(ap, w, WORK_LEFT, NULL);
     }
     arena_fini(&a);
-    return ok && apply_proceed(ap, l);
+    return ok && (unread ? apply_pause(ap, l) : apply_proceed(ap, l));
 }
 
 static void written(struct work *w, const struct json *item)

@@ -225,10 +225,11 @@ static bool see_call(void *ctx, const struct tape_row *row)
     }
     if (!plan_call_in_range(p, row->tape, x))
         return true;
-    if (p->incremental && plan_seen_has(p->set.seen, row->tape, x->id))
-        return true;
-    if (p->set.seen && !plan_seen_add(p->set.seen, row->tape, x->id))
+    bool fresh = true;
+    if (p->set.seen && !plan_seen_call(p->set.seen, row->tape, x->id, &fresh))
         return !(c->failed = true);
+    if (!fresh)
+        return true;
     if (!plan_call_held(p, &c->slots, x->time_ns))
         c->failed = !add_call(p, k->kind, row, &c->slots);
     return !c->failed;

@@ -43,6 +43,8 @@ struct plan_seen {
     struct nummap *recent;     // exchanges taken, newer than floor
     struct nummap *highest;    // hash of index, life and shard -> highest number + 1
     uint64_t *floor, *newest;  // per tape: below floor all were taken
+    struct plan_seen_mark *marks; // per tape a ring of PLAN_SEEN_MARKS: the first exchange of a second
+    struct nummap *calls;      // by-query, mapping, ... taken: few, and they may take hours: never forgotten
     size_t tapes;
     bool incremental;          // a plan was made before
     struct plan_seen_type *types; // keys of documents must not change from plan to plan
@@ -52,7 +54,12 @@ struct plan_seen_type {
     char *from, *type;
     bool several;
 };
-enum { PLAN_SEEN_WINDOW = 100000 };
+struct plan_seen_mark {
+    int64_t time_ns;
+    uint64_t exchange;
+};
+// What lies so many exchanges behind the newest, and was sent so many seconds before it, is below the floor.
+enum { PLAN_SEEN_WINDOW = 100000, PLAN_SEEN_MARKS = 180 };
 
 struct plan_point {            // an exchange named by --before or --skip
     size_t tape;
@@ -166,7 +173,8 @@ static inline size_t plan_slots_in(const struct buf *b)
 void plan_names_free(struct plan *p);
 bool plan_point_hit(const struct plan_point *pt, size_t tape, uint64_t exchange);
 bool plan_seen_number(struct plan_seen *s, const char *index, int64_t life, int shard, int64_t seq_no); // false: memory out
-bool plan_seen_add(struct plan_seen *s, size_t tape, uint64_t exchange); // false: memory out
+bool plan_seen_add(struct plan_seen *s, size_t tape, uint64_t exchange, int64_t time_ns); // false: memory out
+bool plan_seen_call(struct plan_seen *s, size_t tape, uint64_t exchange, bool *fresh); // false: memory out
 bool plan_seen_types(struct plan *p); // the slots' types, those of earlier plans first; false: memory out
 void plan_seen_settle(struct plan_seen *s); // after a plan: forgets what lies below the window
 bool plan_is_skipped(const struct plan *p, size_t tape, uint64_t exchange);

@@ -376,7 +376,7 @@ static bool see_op(void *ctx, const struct tape_op *t)
     if (p->set.seen && !s->sources && !s->locate && s->taking != t->op.exchange + 1) {
         s->taking = t->op.exchange + 1; // its further items are part of the same exchange
         s->taking_tape = t->tape;
-        if (!plan_seen_add(p->set.seen, t->tape, t->op.exchange))
+        if (!plan_seen_add(p->set.seen, t->tape, t->op.exchange, t->time_ns))
             return !(s->failed = true);
     }
     if (t->op.flags & OP_INDEX_ASKED)

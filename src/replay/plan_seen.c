@@ -1,7 +1,8 @@
 // Which exchanges a plan has taken already, for plans that go on with a growing tape.
 //
 // Exchanges are numbered by their requests and stored by their answers: a slow one appears behind faster, later ones. So the
-// newest number is no mark; the taken ones are remembered, those far behind the newest by a floor alone.
+// newest number is no mark; the taken ones are remembered, those far behind the newest by a floor alone. An exchange that
+// took longer than PLAN_SEEN_MARKS seconds, and saw PLAN_SEEN_WINDOW others begin meanwhile, would be passed over.
 #include "plan_inside.h"
 
 #include "../base/mem.h"
@@ -17,8 +18,10 @@ struct plan_seen *plan_seen_open(size_t tapes)
     s->highest = nummap_open();
     s->floor = mem_zero(tapes + 1, sizeof *s->floor);
     s->newest = mem_zero(tapes + 1, sizeof *s->newest);
+    s->marks = mem_zero((tapes + 1) * PLAN_SEEN_MARKS, sizeof *s->marks);
+    s->calls = nummap_open();
     s->tapes = tapes;
-    if (s->recent && s->highest && s->floor && s->newest)
+    if (s->recent && s->highest && s->calls && s->marks && s->floor && s->newest)
         return s;
     plan_seen_close(s);
     return NULL;
@@ -30,6 +33,8 @@ void plan_seen_close(struct plan_seen *s)
         return;
     nummap_close(s->recent);
     nummap_close(s->highest);
+    nummap_close(s->calls);
+    mem_free(s->marks);
     for (size_t i = 0; i < s->type_count; i++) {
         mem_free(s->types[i].from);
         mem_free(s->types[i].type);
@@ -86,15 +91,23 @@ bool plan_seen_has(const struct plan_seen *s, size_t tape, uint64_t exchange)
     return exchange < s->floor[tape] || nummap_find(s->recent, key(tape, exchange)) != NULL;
 }
 
-bool plan_seen_add(struct plan_seen *s, size_t tape, uint64_t exchange)
+bool plan_seen_add(struct plan_seen *s, size_t tape, uint64_t exchange, int64_t time_ns)
 {
     bool fresh;
+    struct plan_seen_mark *mark = &s->marks[tape * PLAN_SEEN_MARKS + (size_t)(time_ns / WHEN_NS_PER_S % PLAN_SEEN_MARKS)];
     if (exchange > s->newest[tape])
         s->newest[tape] = exchange;
+    if (time_ns / WHEN_NS_PER_S > mark->time_ns / WHEN_NS_PER_S || exchange < mark->exchange)
+        *mark = (struct plan_seen_mark){time_ns, exchange};
     union map_value *v = nummap_put(s->recent, key(tape, exchange), &fresh);
     if (v)
         v->num = exchange;
     return v != NULL;
+}
+
+bool plan_seen_call(struct plan_seen *s, size_t tape, uint64_t exchange, bool *fresh)
+{
+    return nummap_put(s->calls, key(tape, exchange), fresh) != NULL;
 }
 
 static uint64_t shard_key(const char *index, int64_t life, int shard)
@@ -125,13 +138,28 @@ int64_t plan_seen_highest(const struct plan *p, const char *index, int shard)
     return -1;
 }
 
+// The first exchange of the newest PLAN_SEEN_MARKS seconds in which any began.
+static uint64_t first_of_marks(const struct plan_seen_mark *marks)
+{
+    int64_t newest_ns = 0;
+    uint64_t first = UINT64_MAX;
+    for (size_t i = 0; i < PLAN_SEEN_MARKS; i++)
+        newest_ns = marks[i].time_ns > newest_ns ? marks[i].time_ns : newest_ns;
+    for (size_t i = 0; i < PLAN_SEEN_MARKS; i++)
+        if (marks[i].time_ns && marks[i].time_ns > newest_ns - PLAN_SEEN_MARKS * WHEN_NS_PER_S && marks[i].exchange < first)
+            first = marks[i].exchange;
+    return first;
+}
+
 void plan_seen_settle(struct plan_seen *s)
 {
     s->incremental = true;
     for (size_t t = 0; t < s->tapes; t++) {
         uint64_t floor = s->newest[t] > PLAN_SEEN_WINDOW ? s->newest[t] - PLAN_SEEN_WINDOW : 0;
+        uint64_t sent = first_of_marks(&s->marks[t * PLAN_SEEN_MARKS]);
+        floor = sent < floor ? sent : floor;
         for (uint64_t x = s->floor[t]; x < floor && nummap_count(s->recent); x++)
             nummap_drop(s->recent, key(t, x));
-        s->floor[t] = floor;
+        s->floor[t] = floor > s->floor[t] ? floor : s->floor[t];
     }
 }

@@ -404,6 +404,16 @@ bool preflight_may_write(const struct preflight_settings *set, const struct pref
     return ok;
 }
 
+bool preflight_unread(const struct json *doc, char *why, size_t room)
+{
+    const struct json *error = doc ? json_member(doc, "error") : NULL, *type = error ? json_member(error, "type") : NULL, *reason = error ? json_member(error, "reason") : NULL;
+    if (!error || (type && bytes_equal_text(type->text, "index_not_found_exception")))
+        return false;
+    int n = snprintf(why, room, "the target could not read the document: ");
+    copy_text(why + n, room - (size_t)n, reason ? reason : type);
+    return true;
+}
+
 uint64_t preflight_request_max(struct target *t)
 {
     struct arena a;

@@ -36,6 +36,8 @@ bool preflight_may_write(const struct preflight_settings *set, const struct pref
 struct bytes preflight_type(const struct preflight_index *p);
 // "_index":..,"_type":..,"_id":..,"routing":.. as the target's version wants them; routing_key: routing or parent
 void preflight_write_ref(struct buf *b, const struct target_about *about, const struct preflight_index *p, const struct plan_doc *doc, const char *routing_key);
+// A document of a _mget answer that the target could not read (its shard is not there): why. An index that is missing is an answer.
+bool preflight_unread(const struct json *doc, char *why, size_t room);
 // The largest request that the target takes, 0: it does not tell.
 uint64_t preflight_request_max(struct target *t);
 // Today's highest number of every shard.

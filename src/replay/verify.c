@@ -203,15 +203,19 @@ static bool hear(struct verifying *v, unsigned lane, struct target_reply *reply)
 {
     struct batch *b = &v->batches[lane];
     char why[300];
-    bool busy = reply->status == 0 || reply->status == 429 || reply->status == 503;
+    bool busy = reply->status == 0 || reply->status == 429 || reply->status == 503, unread = false;
     b->asked = false;
-    if (busy && b->pauses < PAUSES_MAX) {
+    arena_reset(&v->parsed);
+    struct json *j = reply->status == 200 ? json_parse(&v->parsed, buf_view(&reply->body), NULL) : NULL, *docs = json_member(j, "docs");
+    for (struct json *d = docs ? docs->first : NULL; d && !unread; d = d->next)
+        unread = preflight_unread(d, why, sizeof why);
+    if ((busy || unread) && b->pauses < PAUSES_MAX) {
         usleep(200000u << (b->pauses < 4 ? b->pauses : 4));
         b->pauses++;
         return ask(v, lane);
     }
-    arena_reset(&v->parsed);
-    struct json *j = reply->status == 200 ? json_parse(&v->parsed, buf_view(&reply->body), NULL) : NULL, *docs = json_member(j, "docs");
+    if (unread)
+        return fault_system(v->fault, "reading documents from the target: %s", why);
     if (!docs || docs->count != b->count) {
         target_reason(reply, why, sizeof why);
         return fault_system(v->fault, "reading documents from the target: %s", reply->status ? why : reply->error);
