@@ -37,9 +37,10 @@ struct alarm {
     bool crashed, started;        // the recorder before this one ended without a word; this one was told
     int64_t clock_offset_ns;      // the tape's clock minus the steady one
     bool clock_known;
-    uint64_t packets, dropped;
-    int64_t packets_ns;           // when their number last changed
+    uint64_t packets;
+    int64_t packets_steady_ns;    // when their number last changed
     int64_t loss_told_ns;
+    int64_t unstored_since_ns;    // the tape takes no rows since; unknown: it does
     int64_t last_ns;
     int64_t saved_steady_ns;
 };
@@ -146,7 +147,7 @@ struct alarm *alarm_open(const struct alarm_settings *settings, struct tape_writ
     buf_format(&hint, "--tape %s", settings->tape_dir);
     struct alert_settings alert = {.tape_hint = strcmp(settings->tape_dir, "/var/lib/estape") == 0 ? "" : buf_text(&hint), .live = settings->live};
     if (a) {
-        *a = (struct alarm){.settings = *settings, .tape = tape, .packets_ns = WHEN_UNKNOWN, .loss_told_ns = WHEN_UNKNOWN, .last_ns = WHEN_UNKNOWN, .saved_steady_ns = clock_steady_ns()};
+        *a = (struct alarm){.settings = *settings, .tape = tape, .packets_steady_ns = WHEN_UNKNOWN, .loss_told_ns = WHEN_UNKNOWN, .unstored_since_ns = WHEN_UNKNOWN, .last_ns = WHEN_UNKNOWN, .saved_steady_ns = clock_steady_ns()};
         if (!a->settings.silence_ns)
             a->settings.silence_ns = 300 * WHEN_NS_PER_S;
         // Opening an empty tape for reading costs more than many a short capture's rules.
@@ -346,6 +347,42 @@ static void watch_lag(struct alarm *a, const struct alarm_moment *now)
     a->lagging = lag_ns > LAG_NS / 2 && (a->lagging || lag_ns > LAG_NS);
 }
 
+// By the steady clock: one that was set an hour forward is no hour of silence.
+static void watch_silence(struct alarm *a, const struct alarm_moment *now)
+{
+    if (now->packets != a->packets || a->packets_steady_ns == WHEN_UNKNOWN) {
+        a->packets = now->packets;
+        a->packets_steady_ns = now->sent_steady_ns;
+        a->silent = false;
+    }
+    int64_t silence_ns = now->sent_steady_ns - a->packets_steady_ns;
+    if (a->silent || silence_ns < a->settings.silence_ns)
+        return;
+    char span[40], text[128];
+    snprintf(text, sizeof text, "not one packet in %s: is the traffic still passing here?", clock_format_span(silence_ns, span, sizeof span));
+    alert_own(a->alerter, now->time_ns, "silence", text);
+    a->silent = true;
+}
+
+// A tape that takes no rows takes no alerts either: that it did not is told when it does again.
+static void watch_disk(struct alarm *a, const struct alarm_moment *now)
+{
+    bool stores = tape_write_stores_rows(a->tape);
+    if (now->trouble && !a->troubled)
+        alert_own(a->alerter, now->time_ns, "disk", now->trouble);
+    a->troubled = now->trouble != NULL;
+    if (!stores && a->unstored_since_ns == WHEN_UNKNOWN) {
+        a->unstored_since_ns = now->time_ns;
+    } else if (stores && a->unstored_since_ns != WHEN_UNKNOWN) {
+        char span[40], text[160];
+        int64_t for_ns = now->time_ns - a->unstored_since_ns;
+        a->unstored_since_ns = WHEN_UNKNOWN;
+        alert_untold(a->alerter);
+        snprintf(text, sizeof text, "for about %s nothing was stored, and no alert about what passed meanwhile was raised", clock_format_span(for_ns < 0 ? 0 : for_ns, span, sizeof span));
+        alert_own(a->alerter, now->time_ns, "disk", text);
+    }
+}
+
 bool alarm_tick(struct alarm *a, const struct alarm_moment *now, struct fault *fault)
 {
     if (!a)
@@ -356,36 +393,19 @@ bool alarm_tick(struct alarm *a, const struct alarm_moment *now, struct fault *f
         if (a->crashed)
             alert_own(a->alerter, now->time_ns, "restart", "the one before ended without a word: killed, out of memory, or the power went; what passed meanwhile is not recorded");
         alert_own(a->alerter, now->time_ns, "start", "estape " ESTAPE_VERSION " records");
+        if (a->settings.rules_refused)
+            alert_own(a->alerter, now->time_ns, "rules", "what is mistaken in them stands in the recorder's log, and 'estape rules check' tells it; the others run");
     }
     if (a->settings.live) {
         watch_clock(a, now);
         watch_lag(a, now);
+        watch_silence(a, now);
     }
     tell_open_attempts(a, now->time_ns);
-    if (now->trouble && !a->troubled)
-        alert_own(a->alerter, now->time_ns, "disk", now->trouble);
-    a->troubled = now->trouble != NULL;
+    watch_disk(a, now);
     alert_tick(a->alerter, now->time_ns);
     if (clock_steady_ns() - a->saved_steady_ns >= SAVE_NS)
         save(a);
-    return end(a);
-}
-
-bool alarm_heartbeat(struct alarm *a, int64_t time_ns, const struct tape_counters *c, struct fault *fault)
-{
-    if (!a)
-        return true;
-    begin(a, WHEN_UNKNOWN, fault);
-    if (c->packets != a->packets || a->packets_ns == WHEN_UNKNOWN) {
-        a->packets = c->packets;
-        a->packets_ns = time_ns;
-        a->silent = false;
-    } else if (a->settings.live && !a->silent && time_ns - a->packets_ns >= a->settings.silence_ns) {
-        char span[40], text[128];
-        snprintf(text, sizeof text, "not one packet in %s: is the traffic still passing here?", clock_format_span(time_ns - a->packets_ns, span, sizeof span));
-        alert_own(a->alerter, time_ns, "silence", text);
-        a->silent = true;
-    }
     return end(a);
 }
 

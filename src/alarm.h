@@ -9,6 +9,7 @@ struct alarm_settings {
     const char *tape_dir;
     bool live;
     struct sender *sender;   // woken at every alert; NULL: no sinks
+    size_t rules_refused;    // mistakes that were found in rules: an alert when a device is recorded
     int64_t silence_ns;      // nothing captured for so long is an alert; 0: 5 minutes
 };
 
@@ -25,9 +26,9 @@ bool alarm_gap(struct alarm *a, const struct tape_gap *gap, struct fault *fault)
 struct alarm_moment {
     int64_t time_ns;         // the tape's clock
     int64_t sent_steady_ns;  // when the wire side sent it
+    uint64_t packets;        // captured so far
     const char *trouble;     // of the tape, or NULL
 };
 bool alarm_tick(struct alarm *a, const struct alarm_moment *now, struct fault *fault);
-bool alarm_heartbeat(struct alarm *a, int64_t time_ns, const struct tape_counters *counters, struct fault *fault);
 bool alarm_own(struct alarm *a, int64_t time_ns, const char *kind, const char *text, struct fault *fault);
 bool alarm_finish(struct alarm *a, int64_t time_ns, struct fault *fault); // no more input

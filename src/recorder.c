@@ -44,6 +44,7 @@ struct recorder {
     struct es *es;
     struct tape_writer *tape;
     struct alarm *alarm;
+    bool ending;             // no more notes to the tape side
     struct ring *ring;
     struct parcel_packer packer;
 
@@ -161,12 +162,11 @@ static void store_note(void *ctx, int tag, const void *note, size_t size)
     const struct beat_note *beat = note;
     switch ((enum note_tag)tag) {
     case NOTE_HEARTBEAT:
-        tape_result(r, tape_write_heartbeat(r->tape, beat->time_ns, &beat->counters, &r->tape_fault) &&
-                           alarm_heartbeat(r->alarm, beat->time_ns, &beat->counters, &r->tape_fault));
+        tape_result(r, tape_write_heartbeat(r->tape, beat->time_ns, &beat->counters, &r->tape_fault));
         break;
     case NOTE_TICK:
         tape_result(r, tape_write_tick(r->tape, beat->time_ns, &r->tape_fault));
-        struct alarm_moment now = {beat->time_ns, beat->wall_ns, tape_write_trouble(r->tape)};
+        struct alarm_moment now = {beat->time_ns, beat->wall_ns, beat->counters.packets, tape_write_trouble(r->tape)};
         tape_result(r, alarm_tick(r->alarm, &now, &r->tape_fault));
         atomic_store(&r->stored_wall_ns, beat->wall_ns);
         atomic_store(&r->tape_bytes, tape_write_bytes(r->tape));
@@ -223,7 +223,8 @@ static bool open_stages(struct recorder *r, struct fault *fault)
     r->tape = tape_write_open(&r->settings.tape, fault);
     if (!r->tape)
         return false;
-    struct alarm_settings alarm = {.rules = r->settings.rules, .tape_dir = r->settings.tape.dir, .live = r->settings.tape.live, .sender = r->settings.sender};
+    struct alarm_settings alarm = {.rules = r->settings.rules, .tape_dir = r->settings.tape.dir, .live = r->settings.tape.live, .sender = r->settings.sender,
+                                   .silence_ns = r->settings.silence_ns, .rules_refused = r->settings.rules_refused};
     if (alarm.rules && !(r->alarm = alarm_open(&alarm, r->tape, fault)))
         return false;
     r->ring = ring_open(QUEUE_BYTES);
@@ -285,6 +286,10 @@ static void send_beat(struct recorder *r, enum note_tag tag, int64_t now_ns)
             .overlaps_conflicting = s.wire.overlaps_conflicting,
             .undecodable = s.http.undecodable,
         };
+    } else {
+        struct capture_stats s;
+        capture_stats(r->capture, &s);
+        note.counters.packets = s.packets_seen;
     }
     parcel_note(&r->packer, tag, &note, sizeof note);
 }
@@ -435,6 +440,7 @@ bool recorder_run(struct recorder *r, void (*report)(void *, const struct record
     struct recorder_stats last;
     if (end_ns != WHEN_UNKNOWN)
         send_beat(r, NOTE_HEARTBEAT, end_ns);
+    r->ending = true;
     close_stages(r, &last);
     parcel_flush(&r->packer);
     ring_finish(r->ring);
@@ -469,7 +475,10 @@ void recorder_stop(struct recorder *r)
 
 const char *recorder_warning(struct recorder *r)
 {
-    return capture_warning(r->capture);
+    const char *warning = capture_warning(r->capture);
+    if (warning && capture_has_device(r->capture) && r->tick_steady_ns && !r->ending)
+        tell_own(r, "device", warning);
+    return warning;
 }
 
 void recorder_close(struct recorder *r)

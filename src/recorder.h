@@ -13,7 +13,9 @@ struct recorder_settings {
     struct es_settings es;
     struct tape_settings tape;
     struct rules *rules;   // sealed; NULL: no alerts. Must live as long as the recorder
+    size_t rules_refused;  // mistakes found in them
     struct sender *sender; // delivers alerts; NULL: no sinks
+    int64_t silence_ns;    // as in struct alarm_settings
     bool quiet;            // no status line
 };
 

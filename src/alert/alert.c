@@ -437,6 +437,11 @@ void alert_tick(struct alerter *a, int64_t now_ns)
     tell_overflow(a, now_ns);
 }
 
+void alert_untold(struct alerter *a)
+{
+    repeats_forget(a->repeats);
+}
+
 void alert_finish(struct alerter *a)
 {
     if (a->now_ns == WHEN_UNKNOWN)

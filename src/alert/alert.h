@@ -66,6 +66,7 @@ bool alert_save(struct alerter *a, seen_fn *put, void *ctx);
 void alert_saved(struct alerter *a);                                 // all of it is stored
 bool alert_load(void *alerter, const struct seen *seen);             // a seen_fn
 void alert_tick(struct alerter *a, int64_t now_ns);
+void alert_untold(struct alerter *a);                                // what was raised lately reached nobody: the next of each kind is told as the first
 void alert_finish(struct alerter *a);                                // no more input: summaries and windows that wait are told
 struct alert_stats { uint64_t events, evaluated, matched, raised, grouped, regex_limited, state_evicted; };
 void alert_stats(const struct alerter *a, struct alert_stats *stats);

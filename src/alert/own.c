@@ -13,6 +13,7 @@ static const struct own_row rows[] = {
     {"lag", "The recorder lags behind the traffic", ALERT_MEDIUM},
     {"disk", "The tape cannot be written", ALERT_HIGH},
     {"device_gone", "A capture device went away", ALERT_HIGH},
+    {"device", "A capture device is down, or up again", ALERT_HIGH},
     {"silence", "Nothing was captured", ALERT_MEDIUM},
     {"start", "The recorder started", ALERT_INFORMATIONAL},
     {"stop", "The recorder stopped", ALERT_INFORMATIONAL},

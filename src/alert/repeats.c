@@ -131,6 +131,18 @@ void repeats_end(struct repeats *r, int64_t now_ns)
     }
 }
 
+void repeats_forget(struct repeats *r)
+{
+    size_t at = 0;
+    uint64_t key;
+    union map_value *v;
+    while (nummap_next(r->kinds, &at, &key, &v)) {
+        struct repeat *k = v->ptr;
+        k->first_ns = k->last_ns = 0; // long ago
+        k->count = 0;
+    }
+}
+
 void repeats_forget_counts(struct repeats *r)
 {
     size_t at = 0;

@@ -18,3 +18,4 @@ void repeats_close(struct repeats *r);
 bool repeats_is_first(struct repeats *r, struct rule *rule, struct event *e);
 void repeats_end(struct repeats *r, int64_t now_ns);         // summaries that are due; INT64_MAX: all
 void repeats_forget_counts(struct repeats *r);
+void repeats_forget(struct repeats *r);                      // nothing was told so far: the next of each kind is the first

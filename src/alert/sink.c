@@ -60,7 +60,8 @@ char **sink_split(const char *text, size_t *count)
 
 void sink_settings_free(struct sink_settings *s)
 {
-    char *texts[] = {s->name, s->url, s->path, s->command, s->address, s->proxy, s->ca_file, s->cert_file, s->key_file, s->to, s->from, s->host, s->transport, s->framing};
+    char *texts[] = {s->name, s->url, s->path, s->command, s->address, s->proxy, s->ca_file, s->cert_file, s->key_file, s->to, s->from, s->host, s->transport, s->framing,
+                     s->variables[0], s->variables[1], s->variables[2]};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         mem_free(texts[i]);
     if (s->secret)
@@ -92,10 +93,19 @@ static bool read_secret(const char *path, char **to, struct fault *fault)
     return ok;
 }
 
-static bool env_secret(const char *name, char **to, struct fault *fault)
+static bool env_secret(const char *name, char **to, char **variable, struct fault *fault)
 {
     const char *value = getenv(name);
-    return value && *value ? set_text(to, value, fault) : fault_user(fault, "the environment variable %s is not set", name);
+    if (!value || !*value)
+        return fault_user(fault, "the environment variable %s is not set", name);
+    return set_text(to, value, fault) && set_text(variable, name, fault);
+}
+
+void sink_hide_variables(const struct sink_settings *s)
+{
+    for (size_t i = 0; i < SINK_VARIABLES; i++)
+        if (s->variables[i])
+            unsetenv(s->variables[i]);
 }
 
 static bool set_level(struct sink_settings *s, const char *value, struct fault *fault)
@@ -163,22 +173,24 @@ static bool set_secret(struct sink_settings *s, const char *key, const char *val
 {
     static const struct {
         const char *stem;
-        unsigned kinds;
-        bool url;
-    } secrets[] = {{"secret", BIT(SINK_WEBHOOK), false}, {"key", BIT(SINK_PAGERDUTY), false}, {"url", BIT(SINK_SLACK) | BIT(SINK_WEBHOOK), true},
-                   {"token", BIT(SINK_ALERTMANAGER), false}};
+        unsigned kinds, open_kinds; // of the latter it may stand in the open, too
+        size_t offset, variable;
+    } secrets[] = {{"secret", BIT(SINK_WEBHOOK), 0, TEXT(secret), 0}, {"key", BIT(SINK_PAGERDUTY), 0, TEXT(secret), 0}, {"token", BIT(SINK_ALERTMANAGER), 0, TEXT(secret), 0},
+                   {"url", BIT(SINK_SLACK) | BIT(SINK_WEBHOOK), BIT(SINK_WEBHOOK), TEXT(url), 1}, {"proxy", HTTP_KIND, HTTP_KIND, TEXT(proxy), 2}};
     *known = true;
     for (size_t i = 0; i < sizeof secrets / sizeof *secrets; i++) {
         size_t size = strlen(secrets[i].stem);
         if (strncmp(key, secrets[i].stem, size) != 0 || !(secrets[i].kinds & BIT(s->kind)))
             continue;
-        char **to = secrets[i].url ? &s->url : &s->secret;
+        char **to = (char **)(void *)((char *)s + secrets[i].offset);
         if (strcmp(key + size, "-file") == 0)
             return read_secret(value, to, fault);
         if (strcmp(key + size, "-env") == 0)
-            return env_secret(value, to, fault);
-        if (!key[size] && !(secrets[i].url && s->kind == SINK_WEBHOOK))
+            return env_secret(value, to, &s->variables[secrets[i].variable], fault);
+        if (!key[size] && !(secrets[i].open_kinds & BIT(s->kind)))
             return fault_user(fault, "a secret does not stand in the open: write it to a file and say %s-file=PATH, or %s-env=VARIABLE", key, key);
+        if (!key[size] && to == &s->proxy && strchr(value, '@'))
+            return fault_user(fault, "no user and password in the open: write the proxy's address to a file and say proxy-file=PATH, or proxy-env=VARIABLE");
     }
     *known = false;
     return true;

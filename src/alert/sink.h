@@ -8,6 +8,8 @@
 enum sink_kind { SINK_STDOUT, SINK_FILE, SINK_EXEC, SINK_WEBHOOK, SINK_SLACK, SINK_PAGERDUTY, SINK_ALERTMANAGER, SINK_SYSLOG, SINK_MAIL, SINK_KINDS };
 extern const char *const sink_kind_names[SINK_KINDS];
 
+enum { SINK_VARIABLES = 3 };
+
 struct sink_settings {
     char *name;
     enum sink_kind kind;
@@ -17,6 +19,7 @@ struct sink_settings {
     int64_t timeout_ns, give_up_ns, active_ns;
     char *url, *path, *command, *address, *proxy, *ca_file, *cert_file, *key_file, *to, *from, *host;
     char *secret;                // read from a file or the environment, never shown
+    char *variables[SINK_VARIABLES]; // of the environment, that the secret, the address and the proxy were read from
     char *transport, *framing;   // of syslog
     int facility;
 };
@@ -25,6 +28,8 @@ struct sink_settings {
 // Fault user: what is wrong and what to do. Secrets are read here, so that privileges can be dropped afterwards.
 bool sink_parse(const char *text, struct sink_settings *s, struct fault *fault);
 void sink_settings_free(struct sink_settings *s);
+// Once all sinks are read (two may name one variable): a program that a sink starts does not inherit another's secret.
+void sink_hide_variables(const struct sink_settings *s);
 // The sinks of a configuration file (lines "sink.NAME = ..."); other lines are passed over. texts: fresh strings.
 bool sink_read_config(const char *path, char ***texts, size_t *count, struct fault *fault);
 

@@ -74,6 +74,8 @@ bool alerts_load_sinks(const struct option_list *texts, struct alert_sinks *sink
         diag_warn("%s; this sink gets nothing", why.text);
         sinks->refused++;
     }
+    for (size_t i = 0; i < sinks->count; i++)
+        sink_hide_variables(&sinks->at[i]);
     return true;
 }
 

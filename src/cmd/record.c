@@ -23,7 +23,7 @@ struct record_settings {
     const char *tape, *bodies, *user, *config;
     bool follow, quiet, no_read_requests;
     uint64_t segment_size, max_size, ring;
-    int64_t segment_age, keep_bodies, keep_log, flush, snaplen;
+    int64_t segment_age, keep_bodies, keep_log, flush, snaplen, silence;
 };
 
 #define AT(field) offsetof(struct record_settings, field)
@@ -52,6 +52,7 @@ static const struct option options[] = {
     {0, "rules", OPTION_LIST, AT(rules), "DIR|FILE", "Rules to run (Sigma); 'builtin' names the built-in pack, which runs when nothing is given, 'none' switches alerts off. May be repeated.", NULL, true},
     {0, "rule-off", OPTION_LIST, AT(rules_off), "NAME", "Switch this rule off (name or id; '*' is a wildcard). May be repeated.", NULL, true},
     {0, "sink", OPTION_LIST, AT(sinks), "NAME=KIND ...", "Where alerts are sent: 'pager=webhook url=https://... secret-file=...', 'log=file path=/var/log/alerts', 'me=stdout format=text'. In the configuration file: sink.NAME = KIND ... May be repeated.", NULL, true},
+    {0, "silence", OPTION_SPAN, AT(silence), "TIME", "From a device: not one packet for so long is an alert; default 5m.", NULL, true},
     {0, "Process", OPTION_GROUP, 0, NULL, NULL, NULL, false},
     {'u', "user", OPTION_TEXT, AT(user), "USER", "After opening devices become this user; default 'estape' where that user exists, else the user behind sudo.", NULL, true},
     {0, "config", OPTION_TEXT, AT(config), "FILE", "Read options from this file, one 'name = value' a line with the long names; default /etc/estape/estape.conf.", NULL, false},
@@ -317,6 +318,7 @@ static bool make_settings(struct made *m, const struct record_settings *s, int o
                  .segment_ns = s->segment_age ? s->segment_age : 3600 * WHEN_NS_PER_S, .flush_ns = s->flush ? s->flush : WHEN_NS_PER_S,
                  .keep_bodies_ns = s->keep_bodies, .keep_log_ns = s->keep_log, .max_bytes = s->max_size, .compression = 1,
                  .live = live || s->follow},
+        .silence_ns = s->silence,
         .quiet = s->quiet,
     };
     return true;
@@ -360,6 +362,7 @@ static bool start_alerts(const struct record_settings *s, struct made *m, struct
     if ((!m->rules && fault->kind) || !alerts_load_sinks(&s->sinks, &m->sinks, fault))
         return false;
     m->settings.rules = m->rules;
+    m->settings.rules_refused = refused;
     if (!m->rules || !m->sinks.count)
         return true;
     m->becoming = (struct becoming){s, m};

@@ -163,7 +163,7 @@ bool writer_commit(struct tape_writer *w, bool sync)
     struct segment_state *s = &w->seg;
     if (!s->open || w->failed)
         return !w->failed;
-    if (s->log_tx || s->body_tx)
+    if (s->log_tx || s->body_tx || (sync && s->body_unsynced)) // no synced row before its body
         body_commit(w, sync);
     if (w->failed || !s->open)
         return !w->failed;
@@ -282,6 +282,11 @@ const char *tape_write_trouble(const struct tape_writer *w)
     static const char *const rows[] = {NULL, "disk full: nothing is stored", "disk error: nothing is stored"};
     static const char *const bodies[] = {NULL, "disk full: bodies are not kept", "disk error: bodies are not kept"};
     return w->rows_off ? rows[w->rows_off] : bodies[w->bodies_off];
+}
+
+bool tape_write_stores_rows(const struct tape_writer *w)
+{
+    return w->rows_off == TROUBLE_NONE;
 }
 
 uint64_t tape_write_bytes(const struct tape_writer *w)

@@ -61,5 +61,6 @@ bool tape_write_heartbeat(struct tape_writer *w, int64_t time_ns, const struct t
 bool tape_write_tick(struct tape_writer *w, int64_t now_ns, struct fault *f);
 bool tape_write_flush(struct tape_writer *w, struct fault *f);  // commit and sync now
 const char *tape_write_trouble(const struct tape_writer *w);    // NULL, or why it is not storing ("disk full: bodies are not kept")
+bool tape_write_stores_rows(const struct tape_writer *w);        // false: nothing that is written now is kept, alerts included
 uint64_t tape_write_bytes(const struct tape_writer *w);         // size of the whole tape on disk
 bool tape_write_close(struct tape_writer *w, struct fault *f);  // seals and syncs; w is gone

@@ -180,6 +180,17 @@ static void repeats_are_grouped_into_a_summary(void **state)
     assert_non_null(strstr(f->seen[i].json, "\"repeats\":49"));
 }
 
+static void what_reached_nobody_does_not_hide_the_next_of_its_kind(void **state)
+{
+    (void)state;
+    feed_open(f, "title: r\nname: r\nlogsource:\n  product: elasticsearch\nlevel: high\ndetection:\n  a:\n    verb: DELETE\n  condition: a\n");
+    feed_json(f, "[{\"verb\":\"DELETE\",\"targets\":[\"i\"]},{\"verb\":\"DELETE\",\"targets\":[\"i\"],\"at\":1}]");
+    assert_int_equal(feed_count(f, "r"), 1);
+    alert_untold(f->alerter);
+    feed_json(f, "[{\"verb\":\"DELETE\",\"targets\":[\"i\"],\"at\":2},{\"verb\":\"DELETE\",\"targets\":[\"i\"],\"at\":3}]");
+    assert_int_equal(feed_count(f, "r"), 2);
+}
+
 static void critical_alerts_are_never_grouped(void **state)
 {
     (void)state;
@@ -361,6 +372,7 @@ int main(void)
         T(window_forgets_what_is_older_than_its_time), T(groups_are_counted_apart), T(a_correlation_told_at_the_attempt_gets_its_outcome_under_the_same_id), T(matches_out_of_order_count_in_their_time),
         T(an_exchange_counts_once_although_it_is_seen_twice), T(upper_bound_is_judged_when_the_window_is_over),
         T(temporal_takes_any_order_and_follows_aliases), T(temporal_ordered_wants_the_order), T(a_later_step_that_is_told_first_still_counts), T(repeats_are_grouped_into_a_summary),
+        T(what_reached_nobody_does_not_hide_the_next_of_its_kind),
         T(critical_alerts_are_never_grouped), T(repeats_that_wait_at_the_end_are_told), T(rebuilt_memory_counts_and_tells_nothing),
         T(own_alerts_of_a_capture_are_never_above_low), T(own_alerts_of_a_device_have_their_level), T(state_is_bounded_and_overflow_is_told),
         T(hostile_regular_expression_cannot_stall), T(control_characters_of_the_wire_do_not_reach_the_text), T(index_takes_writes_for_ten_minutes),

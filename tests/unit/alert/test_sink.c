@@ -38,6 +38,7 @@ static void configuration_mistakes_are_told(void **state)
         {"x=slack url=http://h", "does not stand in the open"}, {"x=file", "needs path="}, {"x=exec", "needs command="}, {"x=syslog address=h:1 transport=sctp", "udp, tcp and tls"},
         {"x=file path=/y level=loud", "are levels"}, {"x=file path=/y colour=red", "no setting 'colour'"}, {"x=file path=/y timeout=soon", "say a time"},
         {"x=pagerduty", "needs key-file="}, {"x=file path", "no key=value"}, {"x=mail", "needs to="}, {"x=webhook url=http://h secret-env=ESTAPE_NO_SUCH", "is not set"},
+        {"x=webhook url=http://h proxy=http://u:p@h:1", "proxy-file="},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct sink_settings s;
