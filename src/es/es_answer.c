@@ -123,6 +123,8 @@ void es_answer_open(struct call *c, const struct response_head *head)
     // Who is not let in may read his credentials back.
     if (b->mode == REDACT_NONE && head->status == 401)
         b->mode = REDACT_TREE;
+    if (head->status == 401 && c->who.auth == AUTH_NONE)
+        who_forget(c->es->whos, c->who.credential);
     open_scanners(c, head);
     bool learns = version_answer_matters(c->route.api) || who_answer_matters(c->route.api) || es_learn_matters(c);
     bool whole = b->mode != REDACT_NONE && b->keep;

@@ -75,6 +75,17 @@ void who_close(struct who_table *w)
     mem_free(w);
 }
 
+void who_forget(struct who_table *w, uint64_t credential)
+{
+    union map_value *slot = credential ? nummap_find(w->names, credential) : NULL;
+    if (!slot)
+        return;
+    struct name *n = slot->ptr;
+    nummap_drop(w->names, credential);
+    name_unlink(n);
+    name_free(n);
+}
+
 void who_learn(struct who_table *w, uint64_t credential, struct bytes principal, struct bytes realm)
 {
     if (credential == 0 || (principal.size == 0 && realm.size == 0))
@@ -99,12 +110,8 @@ void who_learn(struct who_table *w, uint64_t credential, struct bytes principal,
     n->principal = p;
     n->realm = r;
     name_link_newest(w, n);
-    if (nummap_count(w->names) > w->names_max) {
-        struct name *oldest = w->ends.newer;
-        nummap_drop(w->names, oldest->credential);
-        name_unlink(oldest);
-        name_free(oldest);
-    }
+    if (nummap_count(w->names) > w->names_max)
+        who_forget(w, w->ends.newer->credential);
 }
 
 bool who_lookup(struct who_table *w, uint64_t credential, struct bytes *principal, struct bytes *realm)
@@ -279,6 +286,9 @@ void who_read(struct who_table *w, const struct request_head *head, struct arena
         who->principal = seen[H_CERT].size ? seen[H_CERT] : envoy_subject(seen[H_CERT_ENVOY]);
     }
 
+    if (who->auth == AUTH_NONE) // then a cookie, a header of a proxy's own or the connection itself may be what lets it in
+        who->credential = token_session(w->key, head);
+
     struct bytes principal, realm;
     if (who_lookup(w, who->credential, &principal, &realm)) {
         if (who->principal.size == 0 && principal.size)
@@ -325,6 +335,12 @@ static void learn_key(struct who_table *w, struct bytes id, struct bytes owner, 
         who_learn(w, token_fingerprint(w->key, "apikey", id), id, owner_and_name(text, sizeof text, owner, name));
 }
 
+// Who needed no credential is nobody, whatever the node calls him.
+static bool is_anonymous(struct bytes user, struct bytes realm)
+{
+    return bytes_equal_text(realm, "__anonymous") || bytes_equal_text(user, "_anonymous") || bytes_equal_text(user, "opendistro_security_anonymous");
+}
+
 // GET /_security/_authenticate; OpenSearch's authinfo says user_name.
 static void learn_authenticate(struct who_table *w, const struct who *asker, const struct json *answer)
 {
@@ -333,7 +349,7 @@ static void learn_authenticate(struct who_table *w, const struct who *asker, con
         user = text_at(answer, "user_name");
     if (key.size)
         learn_key(w, key, user, text_at(answer, "api_key.name"));
-    else if (asker->run_as.size == 0) // else the answer names the effective user, not the credential's
+    else if (asker->run_as.size == 0 && !is_anonymous(user, text_at(answer, "authentication_realm.name"))) // else the answer names the effective user, not the credential's
         who_learn(w, asker->credential, user, text_at(answer, "authentication_realm.name"));
 }
 

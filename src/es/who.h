@@ -20,7 +20,7 @@ struct who { // arena or borrowed from the head; empty: not given
     struct bytes agent, opaque_id, traceparent;
     struct bytes client_meta;   // x-elastic-client-meta
     struct bytes origin;        // x-elastic-product-origin, else Origin's host for browsers
-    uint64_t credential;        // fingerprint, 0: no credential
+    uint64_t credential;        // fingerprint of the credential, without one of the session (token_session); 0: neither
 };
 
 struct who_table;
@@ -32,6 +32,7 @@ void who_read(struct who_table *w, const struct request_head *head, struct arena
 
 // Attaches a name to a credential.
 void who_learn(struct who_table *w, uint64_t credential, struct bytes principal, struct bytes realm);
+void who_forget(struct who_table *w, uint64_t credential); // what it was good for is over
 bool who_lookup(struct who_table *w, uint64_t credential, struct bytes *principal, struct bytes *realm); // borrowed until the next learn
 // Reads the answer of an API that tells names: _authenticate, token grants, SAML and OIDC, API key creation and listing.
 // `asker` is the who of the request. `answer` is the unredacted tree, used here and nowhere else.

@@ -210,5 +210,44 @@ bool token_read(const uint64_t key[2], struct bytes value, struct arena *a, stru
     } else if (bytes_equal_text_nocase(scheme, "Negotiate") || bytes_equal_text_nocase(scheme, "Kerberos")) {
         t->auth = AUTH_NEGOTIATE;
     }
+    // Tickets and digests are made anew for each request: what names one names that request and its repetitions.
+    if (t->fingerprint == 0 && rest.size)
+        t->fingerprint = token_fingerprint(key, "once", value);
     return t->principal.size > 0;
+}
+
+// Headers that say nothing of who sends: they may differ from request to request of one session.
+static bool header_tells_nobody(struct bytes name)
+{
+    static const char *const names[] = {
+        "accept", "accept-encoding", "accept-language", "cache-control", "connection", "content-encoding", "content-length", "content-type",
+        "date", "expect", "host", "if-modified-since", "if-none-match", "keep-alive", "origin", "pragma", "referer", "te", "trace-id", "traceparent",
+        "tracestate", "transfer-encoding", "upgrade-insecure-requests", "user-agent", "x-elastic-client-meta", "x-elastic-product-origin",
+        "x-opaque-id", "x-request-id",
+    };
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (bytes_equal_text_nocase(name, names[i]))
+            return true;
+    return false;
+}
+
+uint64_t token_session(const uint64_t key[2], const struct request_head *head)
+{
+    uint64_t sum[3] = {0};
+    bool cookie = false, told = false;
+    for (size_t i = 0; i < head->header_count; i++) {
+        const struct header *h = &head->headers[i];
+        if (header_tells_nobody(h->name))
+            continue;
+        cookie |= bytes_equal_text_nocase(h->name, "cookie");
+        told = true;
+        sum[1] = token_fingerprint(key, "name", h->name);
+        sum[2] = token_fingerprint(key, "value", h->value);
+        sum[0] = token_fingerprint(key, "header", bytes_of(sum, sizeof sum));
+    }
+    if (head->head_truncated || (!cookie && !head->conn))
+        return 0;
+    sum[1] = cookie ? 0 : head->conn->serial;
+    sum[2] = told;
+    return token_fingerprint(key, "session", bytes_of(sum, sizeof sum));
 }

@@ -30,14 +30,19 @@ static int end(void **state)
     return 0;
 }
 
-static struct who *read_headers(struct fixture *f, const char *target, const char *const *pairs)
+static struct who *read_headers_on(struct fixture *f, const struct conn *conn, const char *target, const char *const *pairs)
 {
     struct header h[8];
-    struct request_head head = {.target = bytes_of_text(target), .headers = h};
+    struct request_head head = {.conn = conn, .target = bytes_of_text(target), .headers = h};
     for (; pairs[0]; pairs += 2)
         h[head.header_count++] = (struct header){bytes_of_text(pairs[0]), bytes_of_text(pairs[1])};
     who_read(f->table, &head, &f->arena, &f->who);
     return &f->who;
+}
+
+static struct who *read_headers(struct fixture *f, const char *target, const char *const *pairs)
+{
+    return read_headers_on(f, NULL, target, pairs);
 }
 
 static struct who *read_auth(struct fixture *f, const char *value)
@@ -165,6 +170,70 @@ static void a_run_as_answer_does_not_rename_the_credential(void **state)
     assert_text(read_auth(f, "Bearer b3BhcXVl")->principal, "");
 }
 
+static void a_name_told_to_a_session_is_that_sessions_alone(void **state)
+{
+    struct fixture *f = *state;
+    const struct conn first = {.serial = 1}, second = {.serial = 2};
+    const char *bare[] = {"User-Agent", "curl/8", "X-Opaque-Id", "1", NULL}, *other[] = {"User-Agent", "curl/9", "Accept", "*/*", NULL};
+    const char *proxied[] = {"X-Forwarded-For", "10.0.0.9", NULL}, *own[] = {"x-remote-user", "carol", NULL}, *own2[] = {"x-remote-user", "dave", NULL};
+    read_headers_on(f, &first, "/_security/_authenticate", bare);
+    assert_int_equal(f->who.auth, AUTH_NONE);
+    learn(f, API_SECURITY_AUTHENTICATE, "{\"username\":\"frank\",\"authentication_realm\":{\"name\":\"pki1\"}}");
+    assert_text(read_headers_on(f, &first, "/a", other)->principal, "frank"); // harmless headers may differ
+    assert_text(f->who.realm, "pki1");
+    assert_int_equal(f->who.auth, AUTH_NONE);
+    assert_text(read_headers_on(f, &second, "/a", bare)->principal, "");
+    assert_text(read_headers_on(f, &first, "/a", proxied)->principal, ""); // somebody else behind a proxy
+    read_headers_on(f, &first, "/_plugins/_security/authinfo", own);
+    learn(f, API_SECURITY_AUTHINFO, "{\"user_name\":\"carol\"}");
+    assert_text(read_headers_on(f, &first, "/a", own)->principal, "carol"); // a header that no list knows
+    assert_text(read_headers_on(f, &first, "/a", own2)->principal, "");
+    who_forget(f->table, read_headers_on(f, &first, "/a", bare)->credential);
+    assert_text(read_headers_on(f, &first, "/a", bare)->principal, "");
+}
+
+static void a_cookie_is_one_session_over_many_connections(void **state)
+{
+    struct fixture *f = *state;
+    const struct conn first = {.serial = 1}, second = {.serial = 2};
+    const char *cookie[] = {"Cookie", "security_authentication=abc", NULL}, *another[] = {"Cookie", "security_authentication=abd", NULL}, *none[] = {NULL};
+    read_headers_on(f, &first, "/_plugins/_security/authinfo", cookie);
+    learn(f, API_SECURITY_AUTHINFO, "{\"user_name\":\"erin\"}");
+    assert_text(read_headers_on(f, &second, "/a", cookie)->principal, "erin");
+    assert_text(read_headers_on(f, &first, "/a", another)->principal, "");
+    assert_text(read_headers_on(f, &first, "/a", none)->principal, "");
+}
+
+static void who_is_anonymous_stays_nobody(void **state)
+{
+    struct fixture *f = *state;
+    const struct conn conn = {.serial = 1};
+    const char *none[] = {NULL};
+    static const struct { enum api api; const char *answer; } answers[] = {
+        {API_SECURITY_AUTHENTICATE, "{\"username\":\"guest\",\"authentication_realm\":{\"name\":\"__anonymous\"}}"},
+        {API_SECURITY_AUTHENTICATE, "{\"username\":\"_anonymous\"}"},
+        {API_SECURITY_AUTHINFO, "{\"user_name\":\"opendistro_security_anonymous\"}"},
+    };
+    for (size_t i = 0; i < sizeof answers / sizeof *answers; i++) {
+        read_headers_on(f, &conn, "/_security/_authenticate", none);
+        learn(f, answers[i].api, answers[i].answer);
+        assert_text(read_headers_on(f, &conn, "/a", none)->principal, "");
+    }
+}
+
+static void a_ticket_names_its_own_request_and_a_session_that_goes_on_without_one_asks_again(void **state)
+{
+    struct fixture *f = *state;
+    const struct conn conn = {.serial = 1};
+    const char *ticket[] = {"Authorization", "Negotiate YIIabc", NULL}, *later[] = {"Authorization", "Negotiate YIIabd", NULL}, *none[] = {NULL};
+    read_headers_on(f, &conn, "/_security/_authenticate", ticket);
+    assert_int_equal(f->who.auth, AUTH_NEGOTIATE);
+    learn(f, API_SECURITY_AUTHENTICATE, "{\"username\":\"frank@REALM\",\"authentication_realm\":{\"name\":\"kerb1\"}}");
+    assert_text(read_headers_on(f, &conn, "/a", ticket)->principal, "frank@REALM");
+    assert_text(read_headers_on(f, &conn, "/a", later)->principal, ""); // a pool may carry another one's ticket
+    assert_text(read_headers_on(f, &conn, "/a", none)->principal, "");
+}
+
 static void the_name_used_least_recently_goes_first(void **state)
 {
     struct fixture *f = *state;
@@ -203,6 +272,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(urls_carry_credentials_too, begin, end),
         cmocka_unit_test_setup_teardown(answers_teach_names_to_the_credential_that_asked, begin, end),
         cmocka_unit_test_setup_teardown(a_run_as_answer_does_not_rename_the_credential, begin, end),
+        cmocka_unit_test_setup_teardown(a_name_told_to_a_session_is_that_sessions_alone, begin, end),
+        cmocka_unit_test_setup_teardown(a_cookie_is_one_session_over_many_connections, begin, end),
+        cmocka_unit_test_setup_teardown(who_is_anonymous_stays_nobody, begin, end),
+        cmocka_unit_test_setup_teardown(a_ticket_names_its_own_request_and_a_session_that_goes_on_without_one_asks_again, begin, end),
         cmocka_unit_test_setup_teardown(the_name_used_least_recently_goes_first, begin, end),
         cmocka_unit_test_setup_teardown(fingerprints_follow_siphash, begin, end),
     };
