@@ -34,7 +34,7 @@ static const struct {
 } secret_keys[] = {
     {"reindex", {"username", "headers"}},
     {"transform.*", {"username", "headers"}},
-    {"security.saml_*", {"content", "realm_url", "redirect", "redirect_uri", "query_string", "queryString", "saml_message", "in_response_to"}},
+    {"security.saml_*", {"content", "realm_url", "redirect", "redirect_uri", "query_string", "queryString", "saml_message", "in_response_to", "ids"}},
     {"security.oidc_*", {"redirect_uri", "redirect", "state", "nonce", "content"}},
     {"security.get_token", {"kerberos_ticket"}},
     {"fleet.*secret*", {"value"}},
@@ -50,9 +50,9 @@ static const struct {
     {"alerting.*", {"url", "webhook_url", "header_params", "query_params"}},
     {"watcher.*", {"url", "params"}},
     {"ml.*connector*", {"session", "roleArn"}},
-    {"connector.*", {"value"}},
+    {"connector.*", {"value", "values"}},
     {"query.*", {"username", "auth"}},
-    {"*", {"authorization", "proxy-authorization", "cookie", "set-cookie", "connection_string", "service_account_json", "passphrase", "sas"}},
+    {"*", {"authorization", "proxy-authorization", "cookie", "set-cookie", "connection_string", "service_account_json", "passphrase", "sas", "headers", "header_params"}},
 };
 
 // The cluster's own words: what a strictly redacted answer may still say.
@@ -108,7 +108,8 @@ static bool contains_nocase(struct bytes text, const char *word)
 bool redact_name_is_secret(struct bytes name)
 {
     static const char *const words[] = {"passw", "secret", "token", "api_key", "apikey", "api-key", "credential", "private_key", "privatekey",
-                                        "access_key", "accesskey", "signing_key", "exchange_key", "encryption_key", "encoded", "signature", "jwt", "assertion"};
+                                        "access_key", "accesskey", "signing_key", "exchange_key", "encryption_key", "encoded", "signature", "jwt", "assertion",
+                                        "license_key", "auth_key", "account_key", "accountkey", "shared_key", "pwd"};
     static const char *const harmless[] = {"tokenizer", "token_chars", "token_count", "max_token_length", "min_token_length", "tokenization",
                                            "tokens", "max_tokens", "max_token_count", "x-amz-credential", "custom_token_chars", "token_filters",
                                            "token_filter", "tokenize", "max_tokens_to_sample", "token_pruning_config", "prune_tokens",
@@ -156,6 +157,13 @@ static bool is_jwt(struct bytes value)
     for (size_t i = 0; i < value.size; i++)
         dots += value.at[i] == '.';
     return dots == 2 && value.size > 20 && memcmp(value.at, "eyJ", 3) == 0;
+}
+
+// Parameters of URLs that carry a key: signatures of shared access, keys of web hooks.
+static bool parameter_is_secret(struct bytes name)
+{
+    static const char *const names[] = {"sig", "key", "auth", "authorization", "code"};
+    return redact_name_is_secret(name) || name_in(name, names, COUNT(names));
 }
 
 struct splice {
@@ -237,7 +245,7 @@ static void splice_query(struct splice *s, struct bytes query, bool bodies_too)
             }
             struct bytes name = bytes_of(name_room, n), value = bytes_of(equals + 1, (size_t)(stop - equals - 1));
             bool body = bodies_too && bytes_equal_text(name, "source");
-            if (value.size && (body || redact_name_is_secret(name) || is_jwt(value))) {
+            if (value.size && (body || parameter_is_secret(name) || is_jwt(value))) {
                 // A secret may hold a semicolon of its own: all up to the next ampersand goes.
                 while (stop < end && *stop != '&')
                     stop++;
@@ -308,14 +316,34 @@ static void splice_value(struct splice *s, const struct json *j)
     splice_to(s, j->raw.at, j->raw.at + j->raw.size, marker_text);
 }
 
-// bcrypt, PBKDF2 and argon2 strings give themselves away.
-static bool is_password_hash(struct bytes text)
+// "Bearer abc1": a scheme and one word that is none of a language.
+static bool is_authorization(struct bytes text)
+{
+    static const char *const schemes[] = {"Basic ", "Bearer ", "ApiKey "};
+    for (size_t i = 0; i < COUNT(schemes); i++) {
+        size_t size = strlen(schemes[i]);
+        if (text.size < size + 8 || !bytes_equal_text_nocase(bytes_of(text.at, size), schemes[i]))
+            continue;
+        struct bytes word = bytes_trim(bytes_from(text, size));
+        bool odd = false;
+        for (size_t k = 0; k < word.size; k++) {
+            if (word.at[k] <= ' ')
+                return false;
+            odd |= (word.at[k] >= '0' && word.at[k] <= '9') || (word.at[k] >= 'A' && word.at[k] <= 'Z') || word.at[k] == '=';
+        }
+        return odd;
+    }
+    return false;
+}
+
+// bcrypt, PBKDF2 and argon2 strings, web tokens and authorizations give themselves away.
+static bool is_secret_by_itself(struct bytes text)
 {
     static const char *const begins[] = {"$2a$", "$2b$", "$2y$", "$argon2", "{PBKDF2}", "{SSHA}", "$pbkdf2", "$1$", "$5$", "$6$"};
     for (size_t i = 0; i < COUNT(begins); i++)
         if (text.size > 20 && memcmp(text.at, begins[i], strlen(begins[i])) == 0)
             return true;
-    return is_jwt(text);
+    return is_jwt(text) || is_authorization(text);
 }
 
 static bool redact_embedded(const struct redact_body *how, struct bytes text);
@@ -325,7 +353,7 @@ static void walk_string(struct splice *s, const struct redact_body *how, const s
     struct bytes text = j->text;
     bool strict = how->mode == REDACT_STRICT && !name_in(j->key, plain_keys, COUNT(plain_keys));
     bool sentence = how->refused && !name_in(j->key, plain_keys, COUNT(plain_keys));
-    if (strict || sentence || is_password_hash(text) || redact_embedded(how, text)) {
+    if (strict || sentence || is_secret_by_itself(text) || redact_embedded(how, text)) {
         splice_value(s, j);
         return;
     }
@@ -333,7 +361,7 @@ static void walk_string(struct splice *s, const struct redact_body *how, const s
     struct bytes raw = bytes_of(j->raw.at + 1, j->raw.size - 2);
     splice_userinfo(s, raw);
     const uint8_t *mark = raw.size ? memchr(raw.at, '?', raw.size) : NULL;
-    if (mark && contains_nocase(raw, "://"))
+    if (mark && (raw.at[0] == '/' || contains_nocase(raw, "://")))
         splice_query(s, bytes_from(raw, (size_t)(mark - raw.at) + 1), false);
 }
 

@@ -147,6 +147,14 @@ static const struct form forms[] = {
     {"GET", "/c/_search", NULL, "{\"error\":{\"type\":\"security_exception\",\"reason\":\"no such token MARK\"},\"status\":401}", 401},
     {"GET", "http://user:MARK", NULL, "{}", 200},
     {"POST", "/_plugins/_alerting/destinations", "{\"slack\":{\"url\":\"https://hooks/MARK\"}}", "{}", 200},
+    // keys inside URLs, authorizations under any name, members of free choice
+    {"PUT", "/_snapshot/repo", "{\"type\":\"azure\",\"settings\":{\"base_path\":\"https://x.blob/c?sv=1&sig=MARK&se=2\"}}", "{}", 200},
+    {"POST", "/_plugins/_ml/connectors/_create", "{\"actions\":[{\"url\":\"https://a/v1?key=MARK\",\"headers\":{\"x-any\":\"MARK\"}}]}", "{}", 200},
+    {"PUT", "/_watcher/watch/w", "{\"input\":{\"http\":{\"request\":{\"host\":\"h\",\"path\":\"/run?code=MARK\",\"headers\":{\"X-Any\":\"MARK\"}}}}}", "{}", 201},
+    {"PUT", "/_ingest/pipeline/p", "{\"processors\":[{\"set\":{\"field\":\"h\",\"value\":\"Bearer MARK\"}},{\"set\":{\"field\":\"h\",\"value\":\"ApiKey MARK\"}}]}", "{}", 200},
+    {"PUT", "/_connector/c/_configuration", "{\"values\":{\"pw\":\"MARK\"}}", "{}", 200},
+    {"PUT", "/_ingest/ip_location/database/g", "{\"name\":\"n\",\"maxmind\":{\"account_id\":\"a\",\"license_key\":\"MARK\"}}", "{}", 200},
+    {"GET", "/c/_search?Authorization=Basic%20MARK", NULL, "{}", 200},
     // unknown calls
     {"POST", "/_plugins/_brand_new/thing", "{\"client_secret\":\"MARK\"}", "{\"secret\":\"MARK\"}", 200},
 };
@@ -264,6 +272,11 @@ static void what_is_redacted_says_so_and_where(void **state)
     assert_text(p, buf_view(&row->response), "{\"acknowledged\":true}");
     row = probe_call(p, (struct probe_ask){"GET", "/c/_search?q=a&token=abc&size=1"}, (struct probe_answer){200, "{}"});
     assert_text(p, row->x.path, "/c/_search?q=a&token=[redacted]&size=1");
+    static const char plain[] = "{\"description\":\"Basic authentication\",\"processors\":[{\"set\":{\"field\":\"a\",\"value\":\"Bearer {{ctx.token}}\"}},"
+                                "{\"script\":{\"source\":\"ctx.a ? ctx.b : ctx.key == 1 & token\"}},{\"set\":{\"field\":\"u\",\"value\":\"https://h/p?size=1&sigma=2\"}}]}";
+    row = probe_call(p, (struct probe_ask){"PUT", "/_ingest/pipeline/p", .body = plain}, (struct probe_answer){200, "{}"});
+    assert_text(p, buf_view(&row->request), plain);
+    assert_false(row->x.flags & EXCHANGE_REDACTED);
     row = probe_call(p, (struct probe_ask){"PUT", "/_security/user/b", .body = "password: abc", .type = "application/yaml"}, (struct probe_answer){200, "{}"});
     assert_true(row->request.size == 0 && (row->x.flags & EXCHANGE_REDACTED) && (row->x.flags & EXCHANGE_TRUNCATED));
     struct es_stats stats;
