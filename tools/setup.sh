@@ -8,7 +8,7 @@ llhttp=node-llhttp
 apt_has() { apt-cache show "$1" >/dev/null 2>&1; }
 
 build="gcc make pkg-config libc6-dev libpcap-dev libsqlite3-dev libzstd-dev zlib1g-dev libxxhash-dev libcap-ng-dev libyaml-dev libpcre2-dev libcurl4-openssl-dev libssl-dev zstd"
-check="$build clang libcmocka-dev sqlite3 python3 tcpdump jq iproute2 procps bsdutils rsyslog rsyslog-openssl openssl"
+check="$build clang libcmocka-dev sqlite3 python3 tcpdump curl jq iproute2 procps bsdutils rsyslog rsyslog-openssl openssl"
 node="maven"
 clients="python3-pip python3-venv"
 
@@ -38,11 +38,14 @@ case "${1:-build}" in
         ;;
 esac
 if [ "${1:-build}" != build ] && ! command -v javac >/dev/null 2>&1; then need="$need java"; fi
-[ -z "$need$llhttp" ] && exit 0
+# Another tool's view of the same captures: without it that suite is skipped, the others run.
+beside=""
+if [ "${1:-build}" = check ]; then beside=$(missing tshark); fi
+[ -z "$need$llhttp$beside" ] && exit 0
 
 run=""
 if [ "$(id -u)" -ne 0 ]; then
-    command -v sudo >/dev/null 2>&1 || { echo "these packages are missing, and neither root nor sudo is here to install them: $need$llhttp" >&2; exit 1; }
+    command -v sudo >/dev/null 2>&1 || { echo "these packages are missing, and neither root nor sudo is here to install them: $need$llhttp$beside" >&2; exit 1; }
     run=sudo
 fi
 export DEBIAN_FRONTEND=noninteractive
@@ -57,5 +60,8 @@ esac
 case " $need" in
     *" clang "*) if v=$(apt-cache depends clang 2>/dev/null | sed -n 's/.*Depends: clang-\([0-9]*\)$/\1/p' | head -1) && [ -n "$v" ]; then need="$need libclang-rt-$v-dev"; fi ;;
 esac
-echo "installing: $need $llhttp"
-$run apt-get install -y -q --no-install-recommends $need $llhttp >/dev/null
+echo "installing: $need $llhttp $beside"
+if [ -n "$need$llhttp" ]; then $run apt-get install -y -q --no-install-recommends $need $llhttp >/dev/null; fi
+for p in $beside; do
+    $run apt-get install -y -q --no-install-recommends "$p" >/dev/null || echo "$p cannot be installed: what needs it is skipped"
+done

@@ -95,14 +95,14 @@ static void row_gap(struct gathering *g, struct reel *r, sqlite3_stmt *stmt)
 {
     enum gap_cause cause = (enum gap_cause)format_word_find(format_causes, GAP_CAUSES, text_of(stmt, 2), GAP_LOST);
     struct info_gap *sum = &g->info.gaps[cause];
-    int64_t from_ns = sqlite3_column_int64(stmt, 0) * 1000, to_ns = sqlite3_column_int64(stmt, 1) * 1000;
+    int64_t from_ns = when_from_us(sqlite3_column_int64(stmt, 0)), to_ns = when_from_us(sqlite3_column_int64(stmt, 1));
     sum->first_ns = !sum->gaps || from_ns < sum->first_ns ? from_ns : sum->first_ns;
     sum->last_ns = !sum->gaps || to_ns > sum->last_ns ? to_ns : sum->last_ns;
     sum->gaps += number(stmt, 8);
     sum->bytes += number(stmt, 3);
     sum->packets += number(stmt, 4);
     sum->rows_lost += number(stmt, 9);
-    sum->time_ns += sqlite3_column_int64(stmt, 10) * 1000;
+    sum->time_ns = when_plus(sum->time_ns, when_from_us(sqlite3_column_int64(stmt, 10)));
     if (cause == GAP_NOT_RECORDING) {
         struct info_span *span = list_add(g, &g->spans);
         if (span)
@@ -143,7 +143,7 @@ static void row_opaque(struct gathering *g, struct reel *r, sqlite3_stmt *stmt)
     buf_fini(&key);
     if (!o)
         return;
-    int64_t first_ns = sqlite3_column_int64(stmt, 5) * 1000, last_ns = sqlite3_column_int64(stmt, 6) * 1000;
+    int64_t first_ns = when_from_us(sqlite3_column_int64(stmt, 5)), last_ns = when_from_us(sqlite3_column_int64(stmt, 6));
     if (fresh)
         *o = (struct info_opaque){keep(g, text_of(stmt, 0)), keep(g, text_of(stmt, 1)), keep(g, text_of(stmt, 3)), (uint16_t)number(stmt, 2), 0, first_ns, last_ns};
     o->conns += number(stmt, 4);
@@ -197,7 +197,7 @@ static void end_run(struct gathering *g)
 static void row_beat(struct gathering *g, struct reel *r, sqlite3_stmt *stmt)
 {
     struct info_tape *tape = (struct info_tape *)g->tapes.at + r->which;
-    int64_t time_ns = sqlite3_column_int64(stmt, 8) * 1000;
+    int64_t time_ns = when_from_us(sqlite3_column_int64(stmt, 8));
     if (tape->beat_first_ns == WHEN_UNKNOWN || time_ns < tape->beat_first_ns)
         tape->beat_first_ns = time_ns;
     if (tape->beat_last_ns == WHEN_UNKNOWN || time_ns > tape->beat_last_ns)
@@ -327,10 +327,10 @@ static void tell_segment(struct gathering *g, struct shelf *shelf, struct reel *
     tape->body_bytes += s->body_here ? (uint64_t)s->body_bytes : 0;
     if (!s->rows || s->told_first_us == INT64_MIN)
         return;
-    if (tape->first_ns == WHEN_UNKNOWN || s->told_first_us * 1000 < tape->first_ns)
-        tape->first_ns = s->told_first_us * 1000;
-    if (tape->last_ns == WHEN_UNKNOWN || s->told_last_us * 1000 > tape->last_ns)
-        tape->last_ns = s->told_last_us * 1000;
+    if (tape->first_ns == WHEN_UNKNOWN || when_from_us(s->told_first_us) < tape->first_ns)
+        tape->first_ns = when_from_us(s->told_first_us);
+    if (tape->last_ns == WHEN_UNKNOWN || when_from_us(s->told_last_us) > tape->last_ns)
+        tape->last_ns = when_from_us(s->told_last_us);
 }
 
 static bool gather(struct gathering *g)

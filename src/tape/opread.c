@@ -383,15 +383,15 @@ static void find_times(struct op_walk *w, const struct op *op, struct reel_segme
     hold(w, s);
     struct open_segment *o = segment_pin(w->reel, s);
     if (o && walker_seek(o, &o->times, (int64_t)op->exchange)) {
-        int64_t time_us = o->start_us + sqlite3_column_int64(o->times.stmt, 1);
-        w->time_ns = time_us * 1000;
+        int64_t time_us = when_plus(o->start_us, sqlite3_column_int64(o->times.stmt, 1));
+        w->time_ns = when_from_us(time_us);
         if (sqlite3_column_type(o->times.stmt, 2) != SQLITE_NULL)
-            w->answered_ns = (time_us + sqlite3_column_int64(o->times.stmt, 2)) * 1000;
+            w->answered_ns = when_from_us(when_plus(time_us, sqlite3_column_int64(o->times.stmt, 2)));
     } else {
         struct raw_row *raw = row_find(w->reel, op->exchange);
         if (raw) {
-            w->time_ns = raw->time_us * 1000;
-            w->answered_ns = raw->dur_us < 0 ? WHEN_UNKNOWN : (raw->time_us + raw->dur_us) * 1000;
+            w->time_ns = when_from_us(raw->time_us);
+            w->answered_ns = raw->dur_us < 0 ? WHEN_UNKNOWN : when_from_us(when_plus(raw->time_us, raw->dur_us));
         }
         row_free(raw);
     }

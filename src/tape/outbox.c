@@ -203,7 +203,7 @@ static bool fill(struct outbox *o, struct cursor *c)
     uint32_t number = 0, from = c->segment;
     c->count = c->next = 0;
     buf_clear(&c->text);
-    for (int walked = 0; !c->count && find_segment(o, from, false, &number, file, sizeof file); walked++) {
+    while (!c->count && find_segment(o, from, false, &number, file, sizeof file)) {
         if (!read_segment(o, c, number, file, number == c->segment ? c->alert : 0))
             return c->count > 0; // it is being sealed or made: asked again in a moment
         from = number + 1;

@@ -203,8 +203,8 @@ void segment_measure(struct reel *r, struct reel_segment *s)
         s->ops = sqlite3_column_int64(stmt, 1);
         s->gaps = sqlite3_column_int64(stmt, 2);
         s->alerts = sqlite3_column_int64(stmt, 3);
-        s->told_first_us = s->rows ? o->start_us + sqlite3_column_int64(stmt, 6) : INT64_MIN;
-        s->told_last_us = s->rows ? o->start_us + sqlite3_column_int64(stmt, 7) : INT64_MIN;
+        s->told_first_us = s->rows ? when_plus(o->start_us, sqlite3_column_int64(stmt, 6)) : INT64_MIN;
+        s->told_last_us = s->rows ? when_plus(o->start_us, sqlite3_column_int64(stmt, 7)) : INT64_MIN;
         s->told_first_x = (uint64_t)sqlite3_column_int64(stmt, 4);
         s->told_last_x = (uint64_t)sqlite3_column_int64(stmt, 5);
     }
@@ -365,10 +365,10 @@ bool tape_span(struct tape *t, int64_t *first_ns, int64_t *last_ns)
                 segment_measure(&t->reels[i], s);
             if (!s->rows || s->told_first_us == INT64_MIN)
                 continue;
-            if (!any || s->told_first_us * 1000 < *first_ns)
-                *first_ns = s->told_first_us * 1000;
-            if (!any || s->told_last_us * 1000 > *last_ns)
-                *last_ns = s->told_last_us * 1000;
+            if (!any || when_from_us(s->told_first_us) < *first_ns)
+                *first_ns = when_from_us(s->told_first_us);
+            if (!any || when_from_us(s->told_last_us) > *last_ns)
+                *last_ns = when_from_us(s->told_last_us);
             any = true;
         }
     return any;

@@ -41,7 +41,7 @@ static bool gap_row(void *ctx, struct reel *r, sqlite3_stmt *stmt)
 {
     struct gap_walk *w = ctx;
     struct tape_gap_row g = {
-        .tape = r->which, .from_ns = sqlite3_column_int64(stmt, 0) * 1000, .to_ns = sqlite3_column_int64(stmt, 1) * 1000,
+        .tape = r->which, .from_ns = when_from_us(sqlite3_column_int64(stmt, 0)), .to_ns = when_from_us(sqlite3_column_int64(stmt, 1)),
         .cause = (enum gap_cause)format_word_find(format_causes, GAP_CAUSES, text_of(stmt, 2), GAP_LOST),
         .bytes = (uint64_t)sqlite3_column_int64(stmt, 3), .packets = (uint64_t)sqlite3_column_int64(stmt, 4), .side = sqlite3_column_int(stmt, 9),
         .count = (uint64_t)sqlite3_column_int64(stmt, 10), .rows_lost = (uint64_t)sqlite3_column_int64(stmt, 11),
@@ -81,7 +81,7 @@ struct other_walk {
 static bool resolution_row(void *ctx, struct reel *r, sqlite3_stmt *stmt)
 {
     struct other_walk *w = ctx;
-    struct resolution found = {.time_ns = sqlite3_column_int64(stmt, 0) * 1000, .name = text_of(stmt, 1), .index = text_of(stmt, 2), .kind = text_of(stmt, 3)};
+    struct resolution found = {.time_ns = when_from_us(sqlite3_column_int64(stmt, 0)), .name = text_of(stmt, 1), .index = text_of(stmt, 2), .kind = text_of(stmt, 3)};
     return w->resolution(w->ctx, r->which, &found);
 }
 
@@ -89,7 +89,7 @@ static bool life_row(void *ctx, struct reel *r, sqlite3_stmt *stmt)
 {
     struct other_walk *w = ctx;
     struct incarnation life = {
-        .time_ns = sqlite3_column_int64(stmt, 0) * 1000, .exchange = (uint64_t)sqlite3_column_int64(stmt, 1), .index = text_of(stmt, 2), .uuid = text_of(stmt, 3),
+        .time_ns = when_from_us(sqlite3_column_int64(stmt, 0)), .exchange = (uint64_t)sqlite3_column_int64(stmt, 1), .index = text_of(stmt, 2), .uuid = text_of(stmt, 3),
         .born = sqlite3_column_int(stmt, 4), .seen = sqlite3_column_int(stmt, 5),
     };
     return w->life(w->ctx, r->which, &life);

@@ -95,7 +95,7 @@ bool tape_lates(struct tape *t, tape_late_fn *fn, void *ctx, struct fault *fault
             return fault_memory(fault);
         while (nummap_next(t->reels[i].lates, &at, &x, &v)) {
             const struct late_row *l = v->ptr;
-            struct late_outcome late = {.exchange = x, .time_ns = l->time_us * 1000, .outcome = l->outcome, .reason = l->reason, .docs = l->docs,
+            struct late_outcome late = {.exchange = x, .time_ns = when_from_us(l->time_us), .outcome = l->outcome, .reason = l->reason, .docs = l->docs,
                                         .docs_ok = l->docs_ok, .docs_failed = l->docs_failed, .docs_deleted = l->docs_deleted};
             if (!fn(ctx, i, &late))
                 return true;

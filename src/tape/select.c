@@ -216,7 +216,7 @@ static bool open_source(struct selection *s)
 static bool raw_wanted(const struct selection *s, const struct source *from, sqlite3_stmt *stmt)
 {
     const struct tape_filter *f = &s->filter;
-    int64_t time_ns = (from->segment->open->start_us + sqlite3_column_int64(stmt, 1)) * 1000;
+    int64_t time_ns = when_from_us(when_plus(from->segment->open->start_us, sqlite3_column_int64(stmt, 1)));
     if (!plan_may(&from->plan, stmt))
         return false;
     if (f->conn && (uint64_t)sqlite3_column_int64(stmt, 3) != f->conn)
@@ -408,7 +408,7 @@ struct selection *selection_open(struct tape *t, const struct tape_filter *filte
         return s;
     bool ok = find_mark(s, fault);
     struct tape_filter from = *filter;
-    int64_t mark_ns = s->mark_us * 1000;
+    int64_t mark_ns = when_from_us(s->mark_us);
     if (s->from_mark && (!from.since_ns || from.since_ns == WHEN_UNKNOWN || from.since_ns < mark_ns))
         from.since_ns = mark_ns;
     from.newest = 0;

@@ -275,7 +275,7 @@ static bool collect(const struct matcher *m, struct open_segment *o, struct numm
         sqlite3_bind_int64(stmt, 2, last);
     }
     while (stmt && (rc = sqlite3_step(stmt)) == SQLITE_ROW) {
-        struct plan_bucket b = {sqlite3_column_int64(stmt, 0), o->start_us + sqlite3_column_int64(stmt, 1), o->start_us + sqlite3_column_int64(stmt, 2)};
+        struct plan_bucket b = {sqlite3_column_int64(stmt, 0), when_plus(o->start_us, sqlite3_column_int64(stmt, 1)), when_plus(o->start_us, sqlite3_column_int64(stmt, 2))};
         union map_value *v = buckets ? nummap_find(buckets, (uint64_t)b.id) : NULL;
         if (b.hi_us < since_us || b.lo_us > until_us || (buckets && (!v || (v->num & wanted) != wanted)))
             continue;

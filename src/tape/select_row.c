@@ -22,7 +22,7 @@ struct raw_row *row_read(struct reel *r, struct reel_segment *s)
         return NULL;
     *raw = (struct raw_row){
         .reel = r, .segment = s,
-        .time_us = s->open->start_us + sqlite3_column_int64(stmt, COL_T),
+        .time_us = when_plus(s->open->start_us, sqlite3_column_int64(stmt, COL_T)),
         .dur_us = known(stmt, COL_DUR),
         .id = (uint64_t)sqlite3_column_int64(stmt, COL_ID),
         .conn = known(stmt, COL_CONN),
@@ -178,7 +178,7 @@ bool row_join(struct raw_row *raw, struct row_scratch *s, struct tape_row *row)
     struct exchange *x = &row->x;
     *x = (struct exchange){
         .id = raw->id, .conn = raw->conn < 0 ? 0 : (uint64_t)raw->conn,
-        .time_ns = raw->time_us * 1000, .answered_ns = raw->dur_us < 0 ? WHEN_UNKNOWN : (raw->time_us + raw->dur_us) * 1000,
+        .time_ns = when_from_us(raw->time_us), .answered_ns = raw->dur_us < 0 ? WHEN_UNKNOWN : when_from_us(when_plus(raw->time_us, raw->dur_us)),
         .tcp_seq = raw->seq < 0 ? 0 : (uint32_t)raw->seq, .verb = h->verb, .path = buf_view(&s->path),
         .principal = call->who->principal, .run_as = call->who->run_as, .forwarded_for = call->who->forwarded_for,
         .agent = call->who->agent, .realm = call->who->realm, .auth = call->who->auth, .api = h->api, .action = h->action,

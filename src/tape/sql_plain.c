@@ -193,8 +193,8 @@ static void column_list(struct sql_cursor *c, sqlite3_context *to, int column)
     switch (column) {
     case S_NUMBER: sqlite3_result_int64(to, g->number); break;
     case S_NAME: sqlite3_result_text(to, g->name, -1, SQLITE_TRANSIENT); break;
-    case S_FIRST: sql_result_time(to, times ? g->told_first_us * 1000 : WHEN_UNKNOWN); break;
-    case S_LAST: sql_result_time(to, times ? g->told_last_us * 1000 : WHEN_UNKNOWN); break;
+    case S_FIRST: sql_result_time(to, times ? when_from_us(g->told_first_us) : WHEN_UNKNOWN); break;
+    case S_LAST: sql_result_time(to, times ? when_from_us(g->told_last_us) : WHEN_UNKNOWN); break;
     case S_FIRST_ID: sql_result_known(to, g->rows ? (int64_t)g->told_first_x : -1); break;
     case S_LAST_ID: sql_result_known(to, g->rows ? (int64_t)g->told_last_x : -1); break;
     case S_EXCHANGES: sqlite3_result_int64(to, g->rows); break;
