@@ -81,8 +81,9 @@ class Drill(Stage):
         self.hang_up()
         second = self.run_writers(1, self.ops // 2)
         self.all_ops = sorted(first + second, key=lambda o: (o["life"], o["time"]))
-        time.sleep(1.5)
-        if not {"live", "cutover"} & set(self.parts):
+        if {"live", "cutover"} & set(self.parts):
+            self.settle()
+        else:
             self.record_end()
         gone = self.deletion(SRC)
         self.estape("check", "-t", self.tape, "--index", SRC, want=(0,) if self.numbered else (1,))
@@ -145,7 +146,7 @@ class Drill(Stage):
         ids = sorted(k[0] for k in truth if k[1] is None)[:60]
         for i in ids:
             c.call("DELETE", f"/{EXACT}/{self.type if self.typed else '_doc'}/{i}")
-        time.sleep(3)
+        self.settle()
         self.estape("replay", "-t", self.tape, "--map", f"{SRC}={EXACT}", "--target", n.url, "--before", gone, "--yes", "-q", "--journal", os.path.join(self.dir, "early.db"), want=(1,))
         have = self.dump(EXACT)
         back = [i for i in ids if (i, None) in have]
@@ -160,6 +161,7 @@ class Drill(Stage):
         args = [ESTAPE, "replay", "-t", self.tape, "--map", f"{SRC}={LIVE}", "--target", n.url, "--skip", gone, "--casualties=apply", "--cutover", SRC, "--yes", "-q"]
         p = subprocess.Popen(args, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         third, deadline = [], time.time() + 240
+        self.pause_s = 0.04  # writers that take all the node can do leave nothing to catch up with
         rounds = 0
         while p.poll() is None and time.time() < deadline:
             third += self.run_writers(1, 10, salt=f"/live{rounds}")
@@ -168,6 +170,7 @@ class Drill(Stage):
         if p.poll() is None:
             p.kill()
         text, self.switched = p.communicate()[0], time.time()
+        self.pause_s = 0
         third += self.run_writers(1, 10, salt="/behind")
         if p.returncode:
             self.fail("cutover", "ended with %s: %s" % (p.returncode, text[-3000:]))
@@ -251,7 +254,7 @@ def main():
         if a.port:
             n = node.Node(a.kind, port=a.port, repo=a.repo)
         elif main_road or small:
-            n = node.Node(a.kind).start()
+            n = node.Node(a.kind, where=node.RAM).start()
         for seed in range(a.seed, a.seed + a.seeds):
             if main_road:
                 d = Drill(a.kind, seed, a.docs, a.ops, a.keep, main_road)

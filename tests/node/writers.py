@@ -171,6 +171,7 @@ class Writer(threading.Thread):
                 if self.d.stop.is_set():
                     break
                 self.one()
+                time.sleep(self.d.pause_s)
         except Exception as e:  # noqa: BLE001
             self.error = e
 
