@@ -35,21 +35,32 @@ struct exporting {
     const struct export_settings *set;
     struct plan *plan;
     FILE *file;
+    char path[4200];         // of the file, empty: standard output
     unsigned number;
     uint64_t file_bytes, documents, files, unknown;
     struct fault *fault;
 };
 
+static bool make_file(struct exporting *e)
+{
+    e->file = fopen(e->path, "wxe");
+    if (e->file)
+        return true;
+    fault_user(e->fault, "%s: %s", e->path, strerror(errno));
+    e->path[0] = 0; // not ours
+    return false;
+}
+
 static bool next_file(struct exporting *e)
 {
-    char path[4200];
-    if (e->file && fclose(e->file) != 0)
-        return fault_errno(e->fault, errno, "%s", e->set->ndjson);
-    snprintf(path, sizeof path, "%s/%06u.ndjson", e->set->ndjson, ++e->number);
-    e->file = fopen(path, "wxe");
+    bool closed = !e->file || fclose(e->file) == 0;
+    e->file = NULL;
+    if (!closed)
+        return fault_errno(e->fault, errno, "writing %s", e->path);
+    snprintf(e->path, sizeof e->path, "%s/%06u.ndjson", e->set->ndjson, ++e->number);
     e->file_bytes = 0;
     e->files++;
-    return e->file || fault_user(e->fault, "%s: %s", path, strerror(errno));
+    return make_file(e);
 }
 
 static bool put(struct exporting *e, const struct buf *b)
@@ -57,7 +68,7 @@ static bool put(struct exporting *e, const struct buf *b)
     if (b->failed)
         return fault_memory(e->fault);
     e->file_bytes += b->size;
-    return fwrite(b->at, 1, b->size, e->file) == b->size || fault_errno(e->fault, errno, "writing");
+    return fwrite(b->at, 1, b->size, e->file) == b->size || fault_errno(e->fault, errno, "writing %s", e->path[0] ? e->path : "standard output");
 }
 
 static void put_type(struct buf *b, struct bytes type)
@@ -170,8 +181,12 @@ static bool open_output(struct exporting *e)
     if (e->set->ndjson)
         return mkdir(e->set->ndjson, 0700) == 0 || errno == EEXIST || fault_user(e->fault, "%s: %s", e->set->ndjson, strerror(errno));
     bool standard = strcmp(e->set->docs, "-") == 0;
-    int fd = standard ? dup(STDOUT_FILENO) : -1;
-    e->file = standard ? fdopen(fd, "w") : fopen(e->set->docs, "wxe");
+    if (!standard) {
+        snprintf(e->path, sizeof e->path, "%s", e->set->docs);
+        return make_file(e);
+    }
+    int fd = dup(STDOUT_FILENO);
+    e->file = fdopen(fd, "w");
     return e->file || fault_user(e->fault, "%s: %s", e->set->docs, strerror(errno));
 }
 
@@ -180,12 +195,14 @@ static bool export_all(struct exporting *e, struct tape *tape)
     struct source *source = source_open(tape);
     struct fold_action a = {0};
     struct plan_doc doc;
+    umask(077); // documents are nobody else's
     bool ok = source ? open_output(e) : fault_memory(e->fault);
-    umask(077);
     while (ok && (ok = plan_next(e->plan, &doc, e->fault)) && doc.step_count)
         ok = export_document(e, source, &doc, &a);
     if (e->file && fclose(e->file) != 0 && ok)
-        ok = fault_errno(e->fault, errno, "writing");
+        ok = fault_errno(e->fault, errno, "writing %s", e->path[0] ? e->path : "standard output");
+    if (!ok && e->path[0])
+        unlink(e->path); // half a file would be taken for a whole one
     fold_fini(&a);
     source_close(source);
     return ok;

@@ -37,7 +37,7 @@ static const struct option options[] = {
     {0, "exact-versions", OPTION_FLAG, AT(choice) + offsetof(struct replay_choice, exact), NULL, "For an isolated copy: documents keep the versions they had (version_type=external_gte).", NULL, false},
     {0, "mappings", OPTION_CHOICE, AT(mappings), "HOW", "Fields that the target does not know yet: learn (the default: their types are decided first, by the documents that decided them once, in a scratch index that is made and removed) or as-is.", "learn|as-is", false},
     {0, "in-place", OPTION_FLAG, AT(in_place), NULL, "Write onto the index of the recorded name although the tape shows it alive.", NULL, false},
-    {0, "lanes", OPTION_COUNT, AT(lanes), "N", "Connections to the target; default 4.", NULL, false},
+    {0, "lanes", OPTION_COUNT, AT(lanes), "N", "Connections to the target; default 4, at most 64.", NULL, false},
     {0, "dead-letters", OPTION_TEXT, AT(dead_letters), "FILE", "Where documents go that the target refuses; default JOURNAL.refused.ndjson.", NULL, false},
     {0, "sample", OPTION_COUNT, AT(sample), "N", "Compare only about N documents at the end; default all.", NULL, false},
     {'y', "yes", OPTION_FLAG, AT(yes), NULL, "Do not ask.", NULL, false},
@@ -286,6 +286,34 @@ static int dry_run(struct replay_settings *s, struct tape *tape, struct out *out
     return tape_options_end(tape, out, ok, &fault, status);
 }
 
+enum { LANES_MAX = 64 };
+
+// What can be told from the command line alone, and what the plan's names tell.
+static bool options_fit(const struct replay_settings *s, struct fault *fault)
+{
+    bool follows = s->follow || s->cutover;
+    if (s->plan && follows)
+        return fault_user(fault, "--plan is one range that was looked at: it cannot be combined with --follow or --cutover");
+    if (s->plan && s->dry_run && !s->account.target)
+        return fault_user(fault, "--plan belongs to one cluster: say --target too");
+    if (s->lanes > LANES_MAX)
+        return fault_user(fault, "--lanes %lld: at most %d connections", (long long)s->lanes, LANES_MAX);
+    if (follows && !(s->dry_run && !s->account.target) && (s->choice.before || s->choice.until || s->choice.admin))
+        return fault_user(fault, "--follow goes on with what is being recorded: it cannot be combined with %s", s->choice.before ? "--before" : s->choice.until ? "--until" : "--admin");
+    return true;
+}
+
+static bool switch_fits(const struct replay_settings *s, const struct replay_run *r, struct fault *fault)
+{
+    if (!s->cutover)
+        return true;
+    if (plan_slot_count(r->plan) != 1)
+        return fault_user(fault, "--cutover moves one name to one copy, and these choices name %zu indices: replay them with --follow, and switch with _aliases", plan_slot_count(r->plan));
+    if (strcmp(s->cutover, plan_slot(r->plan, 0)->to) == 0)
+        return fault_user(fault, "--cutover %s is the copy itself: say the name that services use", s->cutover);
+    return true;
+}
+
 static int run(void *settings, int operand_count, char **operands)
 {
     struct replay_settings *s = settings;
@@ -299,24 +327,17 @@ static int run(void *settings, int operand_count, char **operands)
     if (!tape)
         return diag_fault(&fault);
     tape_options_output(&out, s->color);
-    if (s->plan && (s->follow || s->cutover || (s->dry_run && !s->account.target))) {
-        fault_user(&fault, s->follow || s->cutover ? "--plan is one range that was looked at: it cannot be combined with --follow or --cutover"
-                                                   : "--plan belongs to one cluster: say --target too");
+    if (!options_fit(s, &fault))
         return tape_options_end(tape, &out, false, &fault, 2);
-    }
     if (s->dry_run && !s->account.target)
         return dry_run(s, tape, &out);
-    if ((s->follow || s->cutover) && (s->choice.before || s->choice.until || s->choice.admin)) {
-        fault_user(&fault, "--follow goes on with what is being recorded: it cannot be combined with %s", s->choice.before ? "--before" : s->choice.until ? "--until" : "--admin");
-        return tape_options_end(tape, &out, false, &fault, 2);
-    }
     struct plan_seen *seen = s->follow || s->cutover ? plan_seen_open(tape_count(tape)) : NULL;
     r.seen = seen;
     struct replay_plan_file file = {0};
     bool execute = s->plan && !s->dry_run;
     bool ok = !execute || replay_plan_load(s->plan, &s->choice, &file, &fault);
     ok = ok && replay_run_open(&r, &s->choice, &s->account, tape, s->lanes > 0 ? (unsigned)s->lanes : 4, !s->dry_run, &fault);
-    ok = ok && right_place(s, &r, &fault) && small_enough(s, &r, &fault) && (!execute || replay_plan_check(s->plan, &file, &r, &fault));
+    ok = ok && switch_fits(s, &r, &fault) && right_place(s, &r, &fault) && small_enough(s, &r, &fault) && (!execute || replay_plan_check(s->plan, &file, &r, &fault));
     if (ok && s->plan && s->dry_run && !plan_refusal(r.plan))
         ok = replay_plan_save(s->plan, &s->choice, &r, &fault);
     if (ok) {

@@ -145,6 +145,14 @@ static bool open_journal(struct replay_run *r, const struct replay_choice *c, co
     return ok;
 }
 
+// Names that nothing was recorded for are a mistake, most likely: an empty plan would equal any target.
+static bool anything_recorded(const struct plan *p, struct fault *fault)
+{
+    const struct plan_count *c = plan_total(p);
+    bool any = c->ops || c->outside || c->outlived || plan_barrier_count(p) || plan_mapping_count(p) || !plan_slot_count(p);
+    return any || fault_user(fault, "no document write to %s is on the tape: names are as recorded ('estape log' shows them)", plan_slot(p, 0)->from);
+}
+
 static void recall_block(struct replay_run *r)
 {
     struct buf value = {0};
@@ -195,7 +203,7 @@ bool replay_run_open(struct replay_run *r, const struct replay_choice *c, const 
     r->made.settings.seen = seen;
     plan_close(r->plan);
     r->plan = plan_build(&r->made.settings, fault);
-    return r->plan != NULL;
+    return r->plan && (seen || anything_recorded(r->plan, fault));
 }
 
 void replay_run_close(struct replay_run *r)

@@ -163,6 +163,57 @@ static void nothing_crosses_a_barrier(void **state)
 
 // ---- the end of the range ---------------------------------------------------------------------------------------------
 
+static void call(uint64_t id, int start_ms, int end_ms)
+{
+    fake_exchange(tape, &(struct exchange){.id = id, .time_ns = MS(start_ms), .answered_ns = MS(end_ms), .api = bytes_of_text("update_by_query"), .targets = cat_target, .target_count = 1,
+                                           .status = 200, .verb = bytes_of_text("POST"), .path = bytes_of_text("/cat/_update_by_query"), .docs_total = 1, .docs_ok = 1}, "{}");
+}
+
+static void a_call_that_took_hours_is_taken_once_by_plans_that_follow(void **state)
+{
+    (void)state;
+    one_shard();
+    set.seen = plan_seen_open(1);
+    PUT(10, OP_INDEX, "a", OP_CREATED, 0, 1, 0);
+    PUT(500000, OP_INDEX, "a", OP_UPDATED, 1, 2, 9000000); // far behind it by number and by time
+    build();
+    assert_int_equal(plan_barrier_count(plan), 0);
+    call(11, 20, 9000100); // asked early, on the tape only now
+    PUT(500001, OP_INDEX, "a", OP_UPDATED, 3, 4, 9000200);
+    for (int round = 0; round < 2; round++) {
+        plan_close(plan);
+        free(docs);
+        build();
+        assert_int_equal(plan_barrier_count(plan), round == 0);
+    }
+    assert_int_equal(plan_seen_highest(plan, "cat", 0), 3);
+    plan_close(plan);
+    plan = NULL;
+    plan_seen_close(set.seen);
+}
+
+static bool see_source(void *ctx, uint32_t slot, const struct tape_op *op)
+{
+    (void)slot;
+    buf_format(ctx, "%llu ", (unsigned long long)op->op.exchange);
+    return true;
+}
+
+static void a_write_refused_by_a_conflict_still_decides_types_and_one_refused_by_the_mapper_does_not(void **state)
+{
+    (void)state;
+    struct buf seen = {0};
+    struct fault f = {0};
+    one_shard();
+    PUT(10, OP_INDEX, "a", OP_CREATED, 0, 1, 0);
+    PUT(11, OP_CREATE, "a", OP_FAILED, OP_NONE, 0, 10, .error = "version_conflict_engine_exception");
+    PUT(12, OP_INDEX, "b", OP_FAILED, OP_NONE, 0, 20, .error = "mapper_parsing_exception");
+    build();
+    assert_true(plan_sources(plan, see_source, &seen, &f));
+    assert_string_equal(buf_text(&seen), "10 11 ");
+    buf_fini(&seen);
+}
+
 static void before_keeps_the_whole_life_and_nothing_of_the_next(void **state)
 {
     (void)state;
@@ -766,6 +817,7 @@ int main(void)
         T(same_id_under_two_types_is_two_documents), T(no_type_and_doc_mean_the_type_of_an_index_that_has_one),
         T(same_id_on_two_shards_is_two_documents), T(forgotten_routing_meets_the_document_where_shards_agree), T(without_numbers_the_version_chain_decides),
         T(late_recreation_restarts_the_chain), T(filtered_ids_are_minted_the_same_every_time), T(nothing_crosses_a_barrier),
+        T(a_call_that_took_hours_is_taken_once_by_plans_that_follow), T(a_write_refused_by_a_conflict_still_decides_types_and_one_refused_by_the_mapper_does_not),
         T(before_keeps_the_whole_life_and_nothing_of_the_next), T(a_deletion_that_is_neither_skipped_nor_the_end_refuses),
         T(an_early_write_of_the_new_life_belongs_to_it_in_whatever_order_tapes_are_read), T(a_rebirth_that_each_tap_concludes_is_one_life), T(a_missing_index_that_another_tap_answered_late_ends_no_new_life),
         T(skip_continues_into_the_second_life), T(noop_of_the_second_life_is_folded), T(casualties_are_listed_and_applied_on_demand),
