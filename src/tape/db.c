@@ -275,6 +275,12 @@ static int sync_main(sqlite3 *db)
     return code != SQLITE_OK || !file || !file->pMethods ? code : file->pMethods->xSync(file, SQLITE_SYNC_NORMAL);
 }
 
+int db_sync_whole(sqlite3 *db)
+{
+    int code = db_sync(db);
+    return code == SQLITE_OK ? sync_main(db) : code;
+}
+
 // Only two bytes of the file's first sector change: no journal is needed for them on the disk, a file is in one mode or the other.
 static int leave_wal(sqlite3 *db)
 {

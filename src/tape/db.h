@@ -46,6 +46,7 @@ int db_run(sqlite3_stmt *s);
 
 // Makes what was committed to the write-ahead log durable.
 int db_sync(sqlite3 *db);
+int db_sync_whole(sqlite3 *db); // and what of it was folded into the file
 // Folds the write-ahead log in and leaves a plain file that can be read on a read-only medium. A small one is made anew with
 // small pages: dozens of tables that hold a few rows each would take a page of 4 KiB each.
 int db_seal(sqlite3 *db);

@@ -25,10 +25,6 @@ static const struct rule rules[] = {
     {3, "SELECT count(*) FROM op_alias a LEFT JOIN name n ON n.id=a.name WHERE n.id IS NULL", "aliases of missing names"},
     {3, "SELECT count(*) FROM op_name s LEFT JOIN name n ON n.id=s.name LEFT JOIN op_block b ON b.id=s.block WHERE n.id IS NULL OR b.id IS NULL",
      "op_name rows that name missing rows"},
-    {4, "SELECT count(*) FROM (SELECT call, id>>6, count(*) FROM x GROUP BY 1,2 EXCEPT SELECT call, bucket, n FROM seek)",
-     "buckets that seek does not count right"},
-    {4, "SELECT count(*) FROM (SELECT call, bucket, n FROM seek WHERE n!=0 EXCEPT SELECT call, id>>6, count(*) FROM x GROUP BY 1,2)",
-     "rows of seek that no exchange accounts for"},
     {4, "SELECT count(*) FROM (SELECT abs(e.value), x.id>>6 FROM x JOIN json_each(CASE typeof(x.idx) WHEN 'integer' THEN"
         " (SELECT names FROM list WHERE id=x.idx) ELSE coalesce(x.idx,'[]') END) e UNION SELECT e.value, k.bucket FROM seek k JOIN call c"
         " ON c.id=k.call JOIN list l ON l.id=c.targets JOIN json_each(l.names) e WHERE k.n>0 EXCEPT SELECT name, bucket FROM seek_name)",
@@ -52,6 +48,79 @@ static const struct rule sealed_rules[] = {
     {11, "SELECT sealed!=1 FROM segment", "the catalog calls it sealed, the segment does not"},
     {11, "SELECT coalesce((SELECT sum(n) FROM summary WHERE what='api'),0)!=coalesce((SELECT sum(n) FROM seek),0)", "summary disagrees with seek"},
 };
+
+// ---- the way in by call ---------------------------------------------------------------------------------------------
+
+// The calls of one bucket: exchanges come in order of their ids, so a bucket's stand together, and nothing has to be sorted.
+struct bucket_calls {
+    int64_t bucket;
+    size_t count;
+    struct {
+        int64_t call, n;
+    } at[64]; // a bucket is 64 ids
+};
+
+struct seek_check {
+    sqlite3_stmt *n; // of a call in a bucket, as seek has it
+    int64_t wrong, right;
+};
+
+static void count_call(struct bucket_calls *b, int64_t call)
+{
+    size_t i = 0;
+    while (i < b->count && b->at[i].call != call)
+        i++;
+    if (i == b->count) {
+        b->at[i].call = call;
+        b->at[i].n = 0;
+        b->count++;
+    }
+    b->at[i].n++;
+}
+
+static void compare_bucket(struct seek_check *c, struct bucket_calls *b)
+{
+    for (size_t i = 0; i < b->count; i++) {
+        db_bind(c->n, 1, b->at[i].call);
+        db_bind(c->n, 2, b->bucket);
+        bool right = sqlite3_step(c->n) == SQLITE_ROW && sqlite3_column_int64(c->n, 0) == b->at[i].n;
+        sqlite3_reset(c->n);
+        c->right += right;
+        c->wrong += !right;
+    }
+    b->count = 0;
+}
+
+// A row of seek accounts for a call of a bucket or it is one too many: whether there are any is told by how many were right.
+static void check_seek(struct fsck_segment *s)
+{
+    struct seek_check check = {0};
+    struct bucket_calls calls = {0};
+    sqlite3_stmt *row = NULL;
+    int code = sqlite3_prepare_v2(s->log, "SELECT id>>6, call FROM x ORDER BY id", -1, &row, NULL);
+    if (code == SQLITE_OK)
+        code = sqlite3_prepare_v2(s->log, "SELECT n FROM seek WHERE call=? AND bucket=?", -1, &check.n, NULL);
+    while (code == SQLITE_OK && (code = sqlite3_step(row)) == SQLITE_ROW) {
+        int64_t bucket = sqlite3_column_int64(row, 0);
+        if (bucket != calls.bucket)
+            compare_bucket(&check, &calls);
+        calls.bucket = bucket;
+        count_call(&calls, sqlite3_column_int64(row, 1));
+        code = SQLITE_OK;
+    }
+    if (code == SQLITE_DONE) {
+        compare_bucket(&check, &calls);
+        int64_t more = db_int(s->log, "SELECT count(*) FROM seek WHERE n!=0", -1) - check.right;
+        if (check.wrong)
+            fsck_say(s->all, s->file, 4, false, "buckets that seek does not count right: %lld", (long long)check.wrong);
+        if (more)
+            fsck_say(s->all, s->file, 4, false, "rows of seek that no exchange accounts for: %lld", (long long)more);
+    } else {
+        fsck_say(s->all, s->file, 4, false, "cannot be checked: %s", sqlite3_errmsg(s->log));
+    }
+    sqlite3_finalize(row);
+    sqlite3_finalize(check.n);
+}
 
 static void check_itself(struct fsck_segment *s)
 {
@@ -107,7 +176,7 @@ static void check_op_blocks(struct fsck_segment *s)
     arena_init(&arena, (size_t)1 << 30);
     int code = sqlite3_prepare_v2(s->log, "SELECT id, first_x, last_x, n, sum, filter, data FROM op_block", -1, &row, NULL);
     if (code == SQLITE_OK)
-        code = sqlite3_prepare_v2(s->log, "SELECT 1 FROM name n JOIN op_name o ON o.name=n.id WHERE n.text=? AND o.block=?", -1, &names.has, NULL);
+        code = sqlite3_prepare_v2(s->log, "SELECT 1 FROM name n CROSS JOIN op_name o ON o.name=n.id WHERE n.text=? AND o.block=?", -1, &names.has, NULL);
     while (code == SQLITE_OK && sqlite3_step(row) == SQLITE_ROW) {
         struct bytes filter = db_blob(row, 5), data = db_blob(row, 6);
         struct op *ops;
@@ -136,6 +205,7 @@ void fsck_log(struct fsck_segment *s)
         fsck_expect_none(s->all, s->log, s->file, rules[i].invariant, rules[i].sql, rules[i].text);
     for (size_t i = 0; s->sealed && i < sizeof sealed_rules / sizeof *sealed_rules; i++)
         fsck_expect_none(s->all, s->log, s->file, sealed_rules[i].invariant, sealed_rules[i].sql, sealed_rules[i].text);
+    check_seek(s);
     check_itself(s);
     check_op_blocks(s);
 }

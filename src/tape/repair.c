@@ -132,8 +132,15 @@ static bool give_up(struct catalog *c, struct catalog_segment *s, bool *ids_lost
     return catalog_store(c, s, fault);
 }
 
+// What a killed recorder wrote and nobody synced is seen now, and can still go with the power; then nothing may say that it is there.
+static int keep_bodies(const char *dir, sqlite3 *body)
+{
+    int code = body ? db_sync_whole(body) : SQLITE_OK;
+    return code == SQLITE_OK && body && !db_sync_dir(dir) ? SQLITE_IOERR_FSYNC : code;
+}
+
 // DB_FINE: whole. DB_BROKEN: damaged. Anything else: not now.
-static enum db_trouble mend(struct catalog_segment *s, sqlite3 *log, sqlite3 *body)
+static enum db_trouble mend(const char *dir, struct catalog_segment *s, sqlite3 *log, sqlite3 *body)
 {
     if (db_int(log, "SELECT count(*) FROM segment", 0) != 1)
         return sqlite3_errcode(log) == SQLITE_OK || sqlite3_errcode(log) == SQLITE_DONE ? DB_BROKEN
@@ -142,6 +149,8 @@ static enum db_trouble mend(struct catalog_segment *s, sqlite3 *log, sqlite3 *bo
     if (db_int(log, "SELECT sealed FROM segment", 0))
         return DB_FINE;
     int code = tell_lost_bodies(log, body);
+    if (code == SQLITE_OK && (code = keep_bodies(dir, body)) != SQLITE_OK)
+        return db_trouble(body, code);
     if (code == SQLITE_OK)
         code = repair_finish_log(log, true);
     return db_trouble(log, code);
@@ -198,7 +207,7 @@ bool repair_segment(struct catalog *c, struct catalog_segment *s, bool *ids_lost
         else if (!db_open(body_path, &db_body, true, &body, &why))
             body = NULL;
     }
-    enum db_trouble trouble = mend(s, log, body);
+    enum db_trouble trouble = mend(c->dir, s, log, body);
     bool ok = trouble != DB_BROKEN;
     // A reader in the way, or a full disk: what is in the write-ahead logs stays there, and the segment unsealed in the catalog, for now.
     bool plain = trouble == DB_FINE && (!body || db_seal(body) == SQLITE_OK) && db_seal(log) == SQLITE_OK;

@@ -103,6 +103,8 @@ static const struct {
     {".log.db", "UPDATE x SET call=9999 WHERE id=(SELECT min(id) FROM x)", 3},
     {".log.db", "DELETE FROM who", 3},
     {".log.db", "UPDATE seek SET n=n+1", 4},
+    {".log.db", "DELETE FROM seek WHERE bucket=(SELECT max(bucket) FROM seek)", 4},
+    {".log.db", "INSERT INTO seek SELECT call, bucket+1000000, 1 FROM seek LIMIT 1", 4},
     {".log.db", "UPDATE x SET t=t+1000000000 WHERE id=(SELECT min(id) FROM x)", 4},
     {".log.db", "DELETE FROM x WHERE id=(SELECT max(id) FROM x)", 5},
     {".log.db", "UPDATE segment SET next_id=1", 5},
