@@ -156,6 +156,7 @@ class Cluster(Apart):
     """Two nodes; primaries move and are lost to their replicas while both nodes take writes. Three tapes: one of both nodes' traffic, one of each node's."""
 
     name = "cluster"
+    without = {"os3": "is a single node in its runner"}
 
     def play(self):
         n = self.node(nodes=2)
