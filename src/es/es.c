@@ -59,8 +59,8 @@ static void release(struct call *c)
 // No memory for a call: a row with verb and bare path, and nothing more, is what can still be told.
 static void tell_bare(struct es *e, const struct request_head *head)
 {
-    const uint8_t *mark = head->target.size ? memchr(head->target.at, '?', head->target.size) : NULL;
-    struct bytes path = mark ? bytes_of(head->target.at, (size_t)(mark - head->target.at)) : head->target;
+    struct bytes path, query;
+    path_split(head->target, &path, &query);
     if (path.size && path.at[0] != '/')
         path.size = 0;
     struct exchange x = {

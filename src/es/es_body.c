@@ -102,6 +102,13 @@ static void drop(struct call *c, struct es_body *b)
         b->missing = true;
 }
 
+// A reindex names its indices in its body alone, which is read for them only after it has left: any mention of a security index counts.
+static bool mentions_security(const struct call *c, const struct es_body *b)
+{
+    struct redact_watch watch = {0};
+    return c->security || (c->route.api == API_REINDEX && redact_watch(&watch, buf_view(&b->whole)));
+}
+
 void es_body_finish(struct call *c, enum body_side side, bool refused)
 {
     struct es_body *b = side_of(c, side);
@@ -113,7 +120,7 @@ void es_body_finish(struct call *c, enum body_side side, bool refused)
         drop(c, b);
         return;
     }
-    struct redact_body how = {.mode = b->mode, .api = c->x.api, .response = side == BODY_RESPONSE, .refused = refused, .lines = b->lines};
+    struct redact_body how = {.mode = b->mode, .api = c->x.api, .response = side == BODY_RESPONSE, .refused = refused, .lines = b->lines, .scripts = mentions_security(c, b)};
     struct buf out = {0};
     bool changed = false;
     if (!redact_json(&how, buf_view(&b->whole), &out, &changed)) {

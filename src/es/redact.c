@@ -225,7 +225,7 @@ static void splice_query(struct splice *s, struct bytes query, bool bodies_too)
     const uint8_t *at = query.at, *end = query.at + query.size;
     while (at < end) {
         const uint8_t *stop = at;
-        while (stop < end && *stop != '&' && *stop != ';')
+        while (stop < end && *stop != '&' && *stop != ';' && *stop != '#')
             stop++;
         const uint8_t *equals = memchr(at, '=', (size_t)(stop - at));
         if (equals) {
@@ -261,6 +261,8 @@ struct bytes redact_target(struct arena *a, struct bytes target, const struct re
     struct buf out = {0};
     struct splice s = {&out, target.at, false};
     const uint8_t *mark = target.size ? memchr(target.at, '?', target.size) : NULL;
+    if (!mark && target.size)
+        mark = memchr(target.at, '#', target.size); // no client should send one; what stands behind it is a query's for nobody
     size_t path_size = mark ? (size_t)(mark - target.at) : target.size;
     splice_userinfo(&s, bytes_of(target.at, path_size));
     if (target.size && target.at[0] != '/')
@@ -303,7 +305,8 @@ static struct bytes last_part(struct bytes key)
 
 static bool key_is_secret(const struct redact_body *how, struct bytes key)
 {
-    return redact_name_is_secret(key) || key_of_api(how->api, key) || key_of_api(how->api, last_part(key));
+    return redact_name_is_secret(key) || key_of_api(how->api, key) || key_of_api(how->api, last_part(key)) ||
+           (how->scripts && bytes_equal_text(key, "script"));
 }
 
 static bool is_scalar(const struct json *j)

@@ -32,7 +32,8 @@ struct redact_body {
     enum redact_mode mode;
     struct bytes api;
     bool response, refused;
-    bool lines; // NDJSON: every line is a value of its own
+    bool lines;   // NDJSON: every line is a value of its own
+    bool scripts; // they write into a security index: go as its documents do
 };
 bool redact_json(const struct redact_body *how, struct bytes body, struct buf *out, bool *changed);
 

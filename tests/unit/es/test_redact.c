@@ -155,6 +155,9 @@ static const struct form forms[] = {
     {"PUT", "/_connector/c/_configuration", "{\"values\":{\"pw\":\"MARK\"}}", "{}", 200},
     {"PUT", "/_ingest/ip_location/database/g", "{\"name\":\"n\",\"maxmind\":{\"account_id\":\"a\",\"license_key\":\"MARK\"}}", "{}", 200},
     {"GET", "/c/_search?Authorization=Basic%20MARK", NULL, "{}", 200},
+    {"POST", "/_reindex", "{\"source\":{\"index\":\"a\"},\"dest\":{\"index\":\".security-7\"},\"script\":{\"source\":\"ctx._source.p='MARK'\",\"params\":{\"x\":\"MARK\"}}}", "{\"took\":1}", 200},
+    {"GET", "/c/_search#access_token=MARK", NULL, "{}", 200},
+    {"GET", "/c/_search?size=1#access_token=MARK", NULL, "{}", 200},
     // unknown calls
     {"POST", "/_plugins/_brand_new/thing", "{\"client_secret\":\"MARK\"}", "{\"secret\":\"MARK\"}", 200},
 };
