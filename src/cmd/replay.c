@@ -333,6 +333,9 @@ static int run(void *settings, int operand_count, char **operands)
         return dry_run(s, tape, &out);
     struct plan_seen *seen = s->follow || s->cutover ? plan_seen_open(tape_count(tape)) : NULL;
     r.seen = seen;
+    // All that a restored copy may hold must be in the first plan, also of a snapshot made a moment ago.
+    if (seen)
+        usleep(PLAN_FRESH_NS / WHEN_NS_PER_US);
     struct replay_plan_file file = {0};
     bool execute = s->plan && !s->dry_run;
     bool ok = !execute || replay_plan_load(s->plan, &s->choice, &file, &fault);

@@ -3,9 +3,10 @@
 // Flow: compare everything -> rounds, each compared -> block writes to the old index -> rounds until the tape is dry -> one
 // _aliases call -> count what was refused meanwhile. Writers wait from the block to the call, so nothing long stands between.
 // 1. Every document was compared after our last write to it: by the whole comparison, or by the round that wrote it.
-// 2. The tape is dry when it holds what was answered before a request that we sent ourselves after the block, and every shard's
-//    highest number of the old index. Where that cannot be told (several tapes, version 5, numbers that no answer showed, a
-//    recorder that does not see our requests), when nothing new came for DRY_NS.
+// 2. The tape is dry when it holds every request that was sent before one that we sent ourselves after the block, and its answer,
+//    and the highest number of every shard of the old index. (The block is answered while writes that were sent before it are
+//    still at work.) Where that cannot be told (several tapes, version 5, numbers that no answer showed, a recorder that does
+//    not see our requests, a request that takes long), when nothing new came for DRY_NS.
 // 3. When anything fails the block is taken back, and the name stays where it was.
 #include "replay_follow.h"
 
@@ -17,6 +18,9 @@
 
 // A recorder flushes every second, and a plan leaves the newest two seconds to the next one.
 #define DRY_NS (5 * WHEN_NS_PER_S)
+
+// A request that is still at work is looked for among so many sent before ours.
+enum { AT_WORK_MAX = 20000 };
 
 struct switching {
     struct replay_following *f;
@@ -106,25 +110,58 @@ static bool move_name(struct switching *s, struct fault *fault)
 
 struct own_seen {
     const char *opaque;
-    int64_t answered_ns;
+    int64_t answered_ns; // the newest answer, 0: none
+    int64_t blocked_ns;  // the block's answer
+    uint64_t behind;     // the first request that was sent after it, 0: none
 };
 
 static bool see_own(void *ctx, const struct tape_row *row)
 {
     struct own_seen *o = ctx;
-    if (bytes_equal_text(row->x.opaque_id, o->opaque) && row->x.answered_ns != WHEN_UNKNOWN && row->x.answered_ns > o->answered_ns)
-        o->answered_ns = row->x.answered_ns;
+    const struct exchange *x = &row->x;
+    if (!bytes_equal_text(x->opaque_id, o->opaque) || x->answered_ns == WHEN_UNKNOWN)
+        return true;
+    if (x->answered_ns > o->answered_ns)
+        o->answered_ns = x->answered_ns;
+    if (bytes_equal_text(x->api, "indices.put_settings"))
+        o->blocked_ns = x->answered_ns;
+    else if (o->blocked_ns && x->time_ns > o->blocked_ns && (!o->behind || x->id < o->behind))
+        o->behind = x->id;
     return true;
 }
 
-// The newest answer to us since the block that the tape holds, 0: none. A recorder keeps the order of what it sees: what was
-// answered before is there, too.
-static bool own_on_tape(const struct switching *s, int64_t *answered_ns, struct fault *fault)
+// Our own requests since the block that the tape holds. A recorder keeps the order of what it sees: what was answered before
+// one of them is there, too.
+static bool own_on_tape(const struct switching *s, struct own_seen *own, struct fault *fault)
 {
-    struct own_seen own = {target_opaque_id(s->f->run->target), 0};
     struct tape_filter filter = {.since_ns = s->began_ns, .until_ns = WHEN_UNKNOWN};
-    bool ok = tape_count(s->f->tape) > 1 || tape_select(s->f->tape, &filter, see_own, &own, fault);
-    *answered_ns = own.answered_ns;
+    *own = (struct own_seen){.opaque = target_opaque_id(s->f->run->target)};
+    return tape_count(s->f->tape) > 1 || tape_select(s->f->tape, &filter, see_own, own, fault);
+}
+
+struct sent {
+    uint64_t count;
+    int64_t answered_ns; // the newest
+};
+
+static bool see_sent(void *ctx, const struct tape_row *row)
+{
+    struct sent *b = ctx;
+    b->count++;
+    if (row->x.answered_ns != WHEN_UNKNOWN && row->x.answered_ns > b->answered_ns)
+        b->answered_ns = row->x.answered_ns;
+    return true;
+}
+
+// Whether a request that was sent before ours is still at work: numbers are given in the order of sending and reach the tape in
+// that of the answers, so its number is missing. What was answered later than ours is for a later look.
+static bool none_at_work(const struct switching *s, const struct own_seen *own, bool *none, struct fault *fault)
+{
+    struct sent sent = {0};
+    struct tape_filter filter = {.since_ns = WHEN_UNKNOWN, .until_ns = WHEN_UNKNOWN, .id_to = own->behind,
+                                 .id_from = own->behind > AT_WORK_MAX ? own->behind - AT_WORK_MAX : 1};
+    bool ok = !own->behind || tape_select(s->f->tape, &filter, see_sent, &sent, fault);
+    *none = ok && own->behind && sent.count == filter.id_to - filter.id_from && sent.answered_ns <= own->answered_ns;
     return ok;
 }
 
@@ -149,17 +186,23 @@ static bool numbers_agree(struct switching *s, bool *agree, struct fault *fault)
 static bool drain(struct switching *s, struct fault *fault)
 {
     struct replay_following *f = s->f;
-    int64_t dry_ns = clock_steady_ns(), *whole_ns = &f->run->made.settings.whole_until_ns;
-    while (clock_steady_ns() - dry_ns < DRY_NS) {
-        bool any, agree = false;
+    bool agree;
+    if (!numbers_agree(s, &agree, fault)) // a request of ours behind the block, to be found on the tape
+        return false;
+    for (int64_t dry_ns = clock_steady_ns(); clock_steady_ns() - dry_ns < DRY_NS;) {
+        bool any, none;
+        struct own_seen own;
         tape_wait(f->tape, 200);
-        if (!own_on_tape(s, whole_ns, fault) || !replay_round(f, &any, fault))
+        if (!own_on_tape(s, &own, fault) || !none_at_work(s, &own, &none, fault))
+            return false;
+        f->run->made.settings.whole_until_ns = own.answered_ns;
+        if (!replay_round(f, &any, fault))
             return false;
         if (f->report->interrupted)
             return fault_user(fault, "stopped: %s was not switched, and takes writes again", f->cutover);
-        if (*whole_ns && !numbers_agree(s, &agree, fault))
+        if (own.answered_ns && !numbers_agree(s, &agree, fault))
             return false;
-        if (agree)
+        if (none && agree)
             return true;
         if (any)
             dry_ns = clock_steady_ns();

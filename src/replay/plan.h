@@ -44,6 +44,8 @@ struct plan_seam {
 // Going on where an earlier plan stopped: exchanges it has taken are not taken again, and what is already on the target is
 // known by its source numbers.
 struct plan_seen;
+// A recorder commits what it took within its flush interval: a plan with seen leaves what is so new to the next one.
+#define PLAN_FRESH_NS (2 * WHEN_NS_PER_S)
 struct plan_seen *plan_seen_open(size_t tapes); // NULL: memory out
 void plan_seen_close(struct plan_seen *s);
 bool plan_seen_has(const struct plan_seen *s, size_t tape, uint64_t exchange);

@@ -171,7 +171,8 @@ static bool see_admin(void *ctx, const struct tape_row *row)
     bool chosen = true;
     while (k < KINDS && !bytes_equal_text(x->api, kinds[k].api))
         k++;
-    if (k == KINDS || x->flags & EXCHANGE_OWN || x->outcome == OUTCOME_FAILED || !plan_call_in_range(p, row->tape, x) || plan_is_skipped(p, row->tape, x->id))
+    if (k == KINDS || x->flags & EXCHANGE_OWN || x->outcome == OUTCOME_FAILED || !plan_call_in_range(p, row->tape, x) || plan_is_skipped(p, row->tape, x->id) ||
+        plan_too_fresh(p, x->time_ns, x->answered_ns))
         return true;
     int how = kinds[k].how;
     buf_clear(&c->slots);

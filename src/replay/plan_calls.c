@@ -223,7 +223,7 @@ static bool see_call(void *ctx, const struct tape_row *row)
         memcpy(&slot, c->slots.at + i * sizeof slot, sizeof slot);
         learn_shards(p, slot, row);
     }
-    if (!plan_call_in_range(p, row->tape, x))
+    if (!plan_call_in_range(p, row->tape, x) || plan_too_fresh(p, x->time_ns, x->answered_ns))
         return true;
     bool fresh = true;
     if (p->set.seen && !plan_seen_call(p->set.seen, row->tape, x->id, &fresh))

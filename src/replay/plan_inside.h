@@ -187,6 +187,9 @@ bool plan_gaps_load(struct plan *p, struct fault *fault);
 bool plan_barrier_add(struct plan *p, const struct tape_row *row, enum plan_barrier_kind kind, enum plan_admin admin, const struct buf *slots); // false: memory out
 bool plan_call_held(const struct plan *p, const struct buf *slots, int64_t time_ns); // the restored copy has it, or a repeated deletion took it
 bool plan_call_in_range(const struct plan *p, size_t tape, const struct exchange *x);
+// Left to the next plan (PLAN_FRESH_NS): what was answered before must all be there. Operations and calls alike, so that neither
+// overtakes the other.
+bool plan_too_fresh(const struct plan *p, int64_t time_ns, int64_t answered_ns);
 
 // plan_admin.c: administrative calls
 void plan_barrier_free(struct plan_barrier *b);

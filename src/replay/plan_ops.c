@@ -353,14 +353,13 @@ static bool see_chosen(struct ops_pass *s, const struct tape_op *t, int name, ui
     return keep_record(s, t, &r, id);
 }
 
-// A recorder commits an exchange's operations over up to a flush interval: a plan that will go on leaves the newest to the next.
-static bool too_fresh(const struct plan *p, const struct tape_op *t)
+bool plan_too_fresh(const struct plan *p, int64_t time_ns, int64_t answered_ns)
 {
-    int64_t done_ns = t->answered_ns == WHEN_UNKNOWN ? t->time_ns : t->answered_ns;
-    int64_t whole_ns = p->started_ns - 2 * WHEN_NS_PER_S;
+    int64_t done_ns = answered_ns == WHEN_UNKNOWN ? time_ns : answered_ns;
+    int64_t whole_ns = p->started_ns - PLAN_FRESH_NS;
     if (whole_ns < p->set.whole_until_ns)
         whole_ns = p->set.whole_until_ns;
-    return t->time_ns == WHEN_UNKNOWN || done_ns > whole_ns;
+    return p->set.seen && (time_ns == WHEN_UNKNOWN || done_ns > whole_ns);
 }
 
 static bool see_op(void *ctx, const struct tape_op *t)
@@ -369,7 +368,7 @@ static bool see_op(void *ctx, const struct tape_op *t)
     struct plan *p = s->p;
     bool resolved = true;
     struct bytes concrete = t->op.index;
-    if (p->set.seen && !s->sources && !s->locate && too_fresh(p, t))
+    if (!s->sources && !s->locate && plan_too_fresh(p, t->time_ns, t->answered_ns))
         return true;
     if (p->set.seen && !s->sources && !s->locate && plan_seen_has(p->set.seen, t->tape, t->op.exchange) && !(s->taking == t->op.exchange + 1 && s->taking_tape == t->tape))
         return true;
