@@ -17,6 +17,7 @@
 #include "tape/seen.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 enum { REBUILD_ROWS_MAX = 500000, BODY_BYTES = 65536, OPEN_ATTEMPTS_MAX = 4096 };
 #define REBUILD_WHOLE_NS (600 * WHEN_NS_PER_S)
@@ -140,11 +141,27 @@ static void tell_open_attempts(struct alarm *a, int64_t now_ns)
     a->open_attempts = NULL;
 }
 
+// As a shell takes it, from whatever directory: it is pasted far from where the recorder was started.
+static void add_hint(struct buf *out, const char *dir)
+{
+    char *whole = realpath(dir, NULL);
+    const char *path = whole ? whole : dir;
+    bool plain = strspn(path, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-+:,@") == strlen(path);
+    buf_add_text(out, plain ? "--tape " : "--tape '");
+    for (const char *c = path; *c; c++)
+        if (*c == '\'')
+            buf_add_text(out, "'\\''");
+        else
+            buf_add_byte(out, (uint8_t)*c);
+    buf_add_text(out, plain ? "" : "'");
+    free(whole);
+}
+
 struct alarm *alarm_open(const struct alarm_settings *settings, struct tape_writer *tape, struct fault *fault)
 {
     struct alarm *a = mem_zero(1, sizeof *a);
     struct buf hint = {0};
-    buf_format(&hint, "--tape %s", settings->tape_dir);
+    add_hint(&hint, settings->tape_dir);
     struct alert_settings alert = {.tape_hint = strcmp(settings->tape_dir, "/var/lib/estape") == 0 ? "" : buf_text(&hint), .live = settings->live};
     if (a) {
         *a = (struct alarm){.settings = *settings, .tape = tape, .packets_steady_ns = WHEN_UNKNOWN, .loss_told_ns = WHEN_UNKNOWN, .unstored_since_ns = WHEN_UNKNOWN, .last_ns = WHEN_UNKNOWN, .saved_steady_ns = clock_steady_ns()};

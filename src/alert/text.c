@@ -136,7 +136,8 @@ static bool destroys(const struct rule *rule)
     return false;
 }
 
-// What to type: the story around it; and, where data was destroyed, how everything but this one call comes back.
+// What to type: the story around it; and, where data was destroyed, how everything but this one call comes back: what would be
+// written first, since that needs no target and does no harm when it is pasted as it stands.
 static void add_next(struct buf *out, const struct telling *t, bool json)
 {
     const char *hint = t->tape_hint ? t->tape_hint : "";
@@ -152,7 +153,7 @@ static void add_next(struct buf *out, const struct telling *t, bool json)
     }
     buf_fini(&line);
     if (destroys(t->rule) && !(t->event && !t->event->attempt && t->event->x->outcome == OUTCOME_FAILED)) {
-        buf_format(&line, "estape replay --skip %llu%s%s", (unsigned long long)t->exchange, *hint ? " " : "", hint);
+        buf_format(&line, "estape replay --skip %llu%s%s --dry-run", (unsigned long long)t->exchange, *hint ? " " : "", hint);
         if (json) {
             buf_add_text(out, ",");
             json_write_text(out, buf_view(&line));

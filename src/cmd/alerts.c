@@ -425,6 +425,34 @@ static const char *user_name(void)
     return sudo && *sudo ? sudo : p ? p->pw_name : "?";
 }
 
+static bool has_rule(void *ctx, const struct outbox_item *item)
+{
+    const char **wanted = ctx;
+    if (bytes_equal_text(item->rule, *wanted))
+        *wanted = NULL;
+    return *wanted != NULL;
+}
+
+// A rule of one's own may not have spoken yet, so its name is taken; a name that is only mistyped mutes nothing, which must not
+// be found out in the night.
+static void warn_of_unknown(struct outbox *o, const char *name)
+{
+    struct fault ignored = {0};
+    struct outbox_place place = {0};
+    struct rules *pack = rules_open();
+    struct rule_view v;
+    bool known = strncmp(name, "recorder.", 9) == 0;
+    const char *wanted = name;
+    if (pack && rules_add_builtin(pack, &ignored))
+        for (size_t i = 0; !known && rules_view(pack, i, &v); i++)
+            known = strcmp(v.name, name) == 0;
+    if (!known)
+        outbox_each(o, &place, has_rule, &wanted);
+    if (!known && wanted)
+        diag_warn("no rule of the built-in pack and no alert of this tape is called %s; it is muted all the same", name);
+    rules_close(pack);
+}
+
 static bool mark_one(const struct alerts_settings *s, struct outbox *o, const char *verb, const char *what, struct fault *fault)
 {
     char id[64] = "";
@@ -436,6 +464,8 @@ static bool mark_one(const struct alerts_settings *s, struct outbox *o, const ch
         return false;
     if (strcmp(verb, "unmute") == 0)
         return outbox_unmute(o, rule ? what : id, fault);
+    if (rule)
+        warn_of_unknown(o, what);
     return outbox_mute(o, rule ? what : id, s->mute_for ? now_ns + s->mute_for : 0, user_name(), s->why, now_ns, fault);
 }
 

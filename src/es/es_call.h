@@ -67,6 +67,7 @@ struct es_body {
 // An alias that would point to an index, or (no name) an index that would be deleted.
 struct es_action {
     struct bytes name, index;
+    bool write_index;
 };
 
 struct call {

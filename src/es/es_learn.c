@@ -120,9 +120,15 @@ static bool uses_handle(enum api api)
                   API_EQL_DELETE, API_ASYNCHRONOUS_SEARCH_GET, API_ASYNCHRONOUS_SEARCH_DELETE);
 }
 
+// Calls whose body may give the new index its aliases.
+static bool makes_index(enum api api)
+{
+    return API_IN(api, API_INDICES_CREATE, API_INDICES_CLONE, API_INDICES_SHRINK, API_INDICES_SPLIT);
+}
+
 bool es_learn_asks(const struct call *c)
 {
-    return uses_handle(c->route.api) || API_IN(c->route.api, API_INDICES_UPDATE_ALIASES, API_SNAPSHOT_RESTORE);
+    return uses_handle(c->route.api) || makes_index(c->route.api) || API_IN(c->route.api, API_INDICES_UPDATE_ALIASES, API_SNAPSHOT_RESTORE);
 }
 
 static void add_target(void *ctx, struct bytes target)
@@ -186,7 +192,15 @@ static void keep_action(void *ctx, const struct resolve_action *action)
         c->actions = grown;
         c->action_room = room;
     }
-    c->actions[c->action_count++] = (struct es_action){es_keep(c, action->name), es_keep(c, action->index)};
+    c->actions[c->action_count++] = (struct es_action){es_keep(c, action->name), es_keep(c, action->index), action->write_index};
+}
+
+// The plain name of the index that the path asks to make; empty where it is none.
+static struct bytes new_name(struct call *c)
+{
+    const char *part = c->route.api == API_INDICES_CREATE ? "index" : "target";
+    struct bytes name = path_decode(&c->arena, route_part(&c->route, part, NULL), false, NULL);
+    return name.size && name.at[0] != '<' && !target_is_wildcard(name) ? name : bytes_of("", 0);
 }
 
 void es_learn_request(struct call *c, const struct json *body, struct bytes text)
@@ -195,6 +209,8 @@ void es_learn_request(struct call *c, const struct json *body, struct bytes text
         look_up_handles(c, body, text);
     if (body && c->route.api == API_INDICES_UPDATE_ALIASES)
         resolve_read_actions(body, keep_action, c);
+    if (body && makes_index(c->route.api))
+        resolve_read_aliases(body, new_name(c), keep_action, c);
     if (c->route.api == API_SNAPSHOT_RESTORE)
         c->renames = body && json_member(body, "rename_pattern");
 }
@@ -368,21 +384,28 @@ static void end_stream(struct call *c)
     }
 }
 
+// A new index joins an alias that is known to stand for another one: that one keeps the writes.
+static bool joins_only(const struct call *c, const struct es_action *a)
+{
+    struct bytes known;
+    return makes_index(c->route.api) && !a->write_index && resolve_find(c->es->resolve, a->name, &known) && !bytes_equal(known, a->index);
+}
+
 static void apply_actions(struct call *c)
 {
     for (size_t i = 0; i < c->action_count; i++) {
         const struct es_action *a = &c->actions[i];
         if (!a->name.size)
             life_died(c->es->life, moment_of(c), a->index, is_sure(c));
-        else if (is_sure(c))
+        else if (is_sure(c) && !joins_only(c, a))
             resolve_learn(c->es->resolve, now_of(c), a->name, a->index, "alias");
     }
 }
 
-static void begin_life(struct call *c, const char *part_name)
+static void begin_life(struct call *c)
 {
-    struct bytes name = path_decode(&c->arena, route_part(&c->route, part_name, NULL), false, NULL);
-    if (name.size && name.at[0] != '<' && !target_is_wildcard(name))
+    struct bytes name = new_name(c);
+    if (name.size)
         life_born(c->es->life, moment_of(c), name);
 }
 
@@ -429,10 +452,8 @@ void es_learn_outcome(struct call *c)
     apply_actions(c);
     if (!sure)
         return;
-    if (api == API_INDICES_CREATE)
-        begin_life(c, "index");
-    else if (API_IN(api, API_INDICES_CLONE, API_INDICES_SHRINK, API_INDICES_SPLIT))
-        begin_life(c, "target");
+    if (makes_index(api))
+        begin_life(c);
     else if (api == API_SNAPSHOT_RESTORE)
         restored(c);
     else if (api == API_INDICES_ROLLOVER)

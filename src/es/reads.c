@@ -44,7 +44,8 @@ static const struct key_row {
     KEY(P_TOP, "responses", K_RESPONSES), KEY(P_TOP, "response", K_RESPONSE), KEY(P_TOP, "docs", K_DOCS), KEY(P_TOP, "found", K_FOUND),
     KEY(P_TOP, "_index", K_INDEX), KEY(P_TOP, "_scroll_id", K_HANDLE), KEY(P_TOP, "pit_id", K_HANDLE), KEY(P_TOP, "id", K_HANDLE),
     KEY(P_TOP, "cursor", K_HANDLE),
-    KEY(P_HITS, "total", K_TOTAL), KEY(P_HITS, "hits", K_HITS), KEY(P_TOTAL, "value", K_VALUE), KEY(P_TOTAL, "relation", K_RELATION),
+    KEY(P_HITS, "total", K_TOTAL), KEY(P_HITS, "hits", K_HITS), KEY(P_HITS, "events", K_HITS), KEY(P_HITS, "sequences", K_HITS),
+    KEY(P_TOTAL, "value", K_VALUE), KEY(P_TOTAL, "relation", K_RELATION),
     KEY(P_TOP, "status", K_STATUS), KEY(P_TOP, "error", K_ERROR), KEY(P_ERROR, "type", K_TYPE),
     KEY(P_DOC, "_index", K_INDEX), KEY(P_DOC, "found", K_FOUND), KEY(P_SHARDS, "failed", K_FAILED),
 };

@@ -263,6 +263,12 @@ static void read_removed(const struct json *names, resolve_action_fn *fn, void *
             fn(ctx, &(struct resolve_action){.index = n->text});
 }
 
+static bool takes_writes(const struct json *alias)
+{
+    const struct json *write_index = json_member(alias, "is_write_index");
+    return !write_index || json_true(write_index);
+}
+
 void resolve_read_actions(const struct json *body, resolve_action_fn *fn, void *ctx)
 {
     const struct json *actions = json_member(body, "actions");
@@ -275,10 +281,16 @@ void resolve_read_actions(const struct json *body, resolve_action_fn *fn, void *
         if (!add)
             continue;
         struct resolve_action action = {only_text(json_member(add, "alias"), json_member(add, "aliases")),
-                                        only_text(json_member(add, "index"), json_member(add, "indices"))};
-        const struct json *write_index = json_member(add, "is_write_index");
-        bool not_for_writes = write_index && !json_true(write_index);
-        if (action.name.size && action.index.size && !glob_is_pattern(action.index) && !not_for_writes)
+                                        only_text(json_member(add, "index"), json_member(add, "indices")), json_true(json_member(add, "is_write_index"))};
+        if (action.name.size && action.index.size && !glob_is_pattern(action.index) && takes_writes(add))
             fn(ctx, &action);
     }
+}
+
+void resolve_read_aliases(const struct json *body, struct bytes index, resolve_action_fn *fn, void *ctx)
+{
+    const struct json *aliases = json_member(body, "aliases");
+    for (const struct json *a = aliases && aliases->kind == JSON_KIND_OBJECT && index.size ? aliases->first : NULL; a; a = a->next)
+        if (a->key.size && takes_writes(a))
+            fn(ctx, &(struct resolve_action){a->key, index, json_true(json_member(a, "is_write_index"))});
 }

@@ -26,6 +26,9 @@ void resolve_learn_columns(struct resolve *r, int64_t time_ns, struct bytes text
 // The actions of an _aliases request: adds of one alias to one index, and indices it removes. The views borrow from `body`.
 struct resolve_action {
     struct bytes name, index; // name empty: the index is deleted (remove_index)
+    bool write_index;         // it says so itself; else the alias may have another index that takes the writes
 };
 typedef void resolve_action_fn(void *ctx, const struct resolve_action *action);
 void resolve_read_actions(const struct json *body, resolve_action_fn *fn, void *ctx);
+// The aliases that a call making `index` gives it: {"aliases":{alias:{...}}}.
+void resolve_read_aliases(const struct json *body, struct bytes index, resolve_action_fn *fn, void *ctx);

@@ -228,18 +228,50 @@ static void add_esql(struct target_list *t, struct lexer *l)
     }
 }
 
-// [search] source=a,b | ...; index= likewise; describe a; lookup a; [ source=c ] in subsearches.
+// join [left = l right = r] {on condition | fields} name [as alias]: the joined index ends the command, an alias aside. A subsearch
+// in its place names its own. Stops at what ends the command.
+static void ppl_join(struct target_list *t, struct lexer *l)
+{
+    struct token name = {0};
+    for (;;) {
+        struct token k = lexer_peek(l);
+        if (is_punct(k, '['))
+            return;
+        if (k.kind == T_END || is_punct(k, '|') || is_punct(k, ']'))
+            break;
+        lexer_next(l);
+        if (is_word(k, "as"))
+            lexer_next(l);
+        else
+            name = k;
+    }
+    if (is_name(name))
+        add_name(t, name);
+}
+
+static bool is_join_kind(struct token k)
+{
+    static const char *const kinds[] = {"inner", "left", "right", "full", "outer", "cross", "semi", "anti"};
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        if (is_word(k, kinds[i]))
+            return true;
+    return false;
+}
+
+// [search] source=a,b | ...; index= likewise; describe a; lookup a; [ source=c ] in subsearches; joins.
 static void add_ppl(struct target_list *t, struct lexer *l)
 {
     bool command = true;
     for (struct token k = lexer_next(l); k.kind != T_END; k = lexer_next(l)) {
         bool first = command;
-        command = is_punct(k, '|') || is_punct(k, '[') || (first && (is_word(k, "search") || is_word(k, "explain")));
+        command = is_punct(k, '|') || is_punct(k, '[') || (first && (is_word(k, "search") || is_word(k, "explain") || is_join_kind(k)));
         if (first && (is_word(k, "source") || is_word(k, "index")) && is_punct(lexer_peek(l), '=')) {
             lexer_next(l);
             esql_sources(t, l);
         } else if (first && (is_word(k, "describe") || is_word(k, "lookup")) && is_name(lexer_peek(l))) {
             add_glued(t, l, lexer_next(l));
+        } else if (first && is_word(k, "join")) {
+            ppl_join(t, l);
         }
     }
 }

@@ -31,6 +31,7 @@ struct plan_name {
     struct plan_life *lives;
     size_t life_count;
     struct nummap *tops;       // life index << 16 | shard + 1 -> highest number seen + 1
+    struct nummap *settled;    // tape << 48 | the same by the life's own shards -> highest number answered before its end + 1
 };
 
 struct plan_resolution {
@@ -161,7 +162,7 @@ bool plan_names_load(struct plan *p, struct fault *fault);           // lives an
 int plan_names_find(struct plan *p, struct bytes text);              // -1: memory out
 // The concrete name behind an asked one at a moment; an index of its own name wins where it lives. Borrowed.
 struct bytes plan_names_resolve(struct plan *p, struct bytes asked, int64_t time_ns, bool *resolved);
-size_t plan_names_life(struct plan *p, int name, const struct op *op, int shard, int64_t time_ns, int64_t answered_ns);
+size_t plan_names_life(struct plan *p, int name, const struct tape_op *t, int shard);
 int plan_names_slot(struct plan *p, int name);                         // -1: not chosen, -2: memory out
 // Appends the chosen slots that the call touches, each once. False: memory out.
 bool plan_names_chosen(struct plan *p, const struct exchange *x, struct buf *slots);

@@ -42,10 +42,11 @@ int plan_names_find(struct plan *p, struct bytes text)
         p->name_room = room;
     }
     struct plan_name *n = &p->names[p->name_count];
-    *n = (struct plan_name){.text = mem_text_copy(text.at, text.size), .slot = -1, .tops = nummap_open()};
-    if (!n->text || !n->tops) {
+    *n = (struct plan_name){.text = mem_text_copy(text.at, text.size), .slot = -1, .tops = nummap_open(), .settled = nummap_open()};
+    if (!n->text || !n->tops || !n->settled) {
         mem_free(n->text);
         nummap_close(n->tops);
+        nummap_close(n->settled);
         return -1;
     }
     v->num = ++p->name_count;
@@ -58,6 +59,7 @@ void plan_names_free(struct plan *p)
         mem_free(p->names[i].text);
         mem_free(p->names[i].lives);
         nummap_close(p->names[i].tops);
+        nummap_close(p->names[i].settled);
     }
     for (size_t i = 0; i < p->resolution_count; i++) {
         mem_free(p->resolutions[i].name);
@@ -503,10 +505,35 @@ bool plan_names_load(struct plan *p, struct fault *fault)
 
 // ---- the life of an op ------------------------------------------------------------------------------------------------
 
-static int64_t top_of(struct plan_name *n, size_t life, int shard)
+static uint64_t shard_key(size_t tape, size_t life, int shard)
 {
-    union map_value *v = nummap_find(n->tops, (uint64_t)life << 16 | (uint16_t)(shard + 1));
+    return (uint64_t)tape << 48 | (uint64_t)life << 16 | (uint16_t)(shard + 1);
+}
+
+static int64_t highest(struct nummap *m, uint64_t key)
+{
+    union map_value *v = nummap_find(m, key);
     return v ? (int64_t)v->num - 1 : -1;
+}
+
+static void raise_to(struct plan *p, struct nummap *m, uint64_t key, int64_t seq_no)
+{
+    bool fresh;
+    union map_value *v = nummap_put(m, key, &fresh);
+    if (!v)
+        p->fail_memory = true;
+    else if ((uint64_t)seq_no + 1 > v->num)
+        v->num = (uint64_t)seq_no + 1;
+}
+
+// A shard gives its numbers in order: what is asked after a number was answered gets a higher one, or lives elsewhere. Only
+// where the life's shards are known, and by the clock of one tape.
+static bool is_overtaken(struct plan_name *n, size_t life, const struct tape_op *t)
+{
+    const struct plan_life *l = &n->lives[life];
+    if (!l->route.shards || !t->op.id.size || t->time_ns < l->end_ns)
+        return false;
+    return t->op.seq_no <= highest(n->settled, shard_key(t->tape, life, route_shard(&l->route, t->op.id, t->op.routing)));
 }
 
 static int64_t distance(int64_t a, int64_t b)
@@ -514,9 +541,11 @@ static int64_t distance(int64_t a, int64_t b)
     return a > b ? a - b : b - a;
 }
 
-size_t plan_names_life(struct plan *p, int name, const struct op *op, int shard, int64_t time_ns, int64_t answered_ns)
+size_t plan_names_life(struct plan *p, int name, const struct tape_op *t, int shard)
 {
     struct plan_name *n = &p->names[name];
+    const struct op *op = &t->op;
+    int64_t time_ns = t->time_ns, answered_ns = t->answered_ns;
     int64_t done_ns = answered_ns == WHEN_UNKNOWN ? INT64_MAX : answered_ns;
     size_t life = 0;
     if (!n->life_count)
@@ -535,19 +564,16 @@ size_t plan_names_life(struct plan *p, int name, const struct op *op, int shard,
         }
         // Both lives are possible: whichever the number continues. Asked before the new one's first answer, it is near its
         // beginning, however far the ops of another tape have brought it already.
-        int64_t next = distance(op->seq_no, top_of(n, life + 1, shard) + 1);
-        if (distance(op->seq_no, top_of(n, life, shard) + 1) < (op->seq_no < next ? op->seq_no : next))
+        int64_t next = distance(op->seq_no, highest(n->tops, shard_key(0, life + 1, shard)) + 1);
+        if (!is_overtaken(n, life, t) && distance(op->seq_no, highest(n->tops, shard_key(0, life, shard)) + 1) < (op->seq_no < next ? op->seq_no : next))
             break;
         life++;
     }
     n->lives[life].ops++;
-    if (op->seq_no >= 0) {
-        bool fresh;
-        union map_value *v = nummap_put(n->tops, (uint64_t)life << 16 | (uint16_t)(shard + 1), &fresh);
-        if (!v)
-            p->fail_memory = true;
-        else if ((uint64_t)op->seq_no + 1 > v->num)
-            v->num = (uint64_t)op->seq_no + 1;
-    }
+    if (op->seq_no >= 0)
+        raise_to(p, n->tops, shard_key(0, life, shard), op->seq_no);
+    const struct plan_life *l = &n->lives[life];
+    if (op->seq_no >= 0 && l->ended && l->route.shards && op->id.size && done_ns < l->end_ns)
+        raise_to(p, n->settled, shard_key(t->tape, life, route_shard(&l->route, op->id, op->routing)), op->seq_no);
     return life;
 }

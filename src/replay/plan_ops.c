@@ -285,7 +285,7 @@ static bool see_chosen(struct ops_pass *s, const struct tape_op *t, int name, ui
     const struct op *op = &t->op;
     struct plan_name *n = &p->names[name];
     int shard = route_shard(&p->slots[slot].route, op->id, op->routing); // near enough to tell lives apart
-    size_t at = plan_names_life(p, name, op, shard, t->time_ns, t->answered_ns);
+    size_t at = plan_names_life(p, name, t, shard);
     int64_t life = n->life_count ? n->lives[at].key : PLAN_LIFE_FIRST;
     struct route_index route = route_of(p, n, at, slot);
     int life_shard = route_shard(&route, op->id, op->routing);

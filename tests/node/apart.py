@@ -20,7 +20,7 @@ class Apart(Stage):
         self.nodes = []
 
     def node(self, kind=None, **how):
-        n = node.Node(kind or self.kind, **how)
+        n = node.Node(kind or self.kind, where=node.RAM, **how)
         self.nodes.append(n)
         return n.start()
 

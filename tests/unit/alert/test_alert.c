@@ -281,6 +281,36 @@ static void hostile_regular_expression_cannot_stall(void **state)
     assert_int_equal(feed_count(f, "r"), 0);
 }
 
+static void hostile_search_text_cannot_stall(void **state)
+{
+    (void)state;
+    static const char *const wanted[] = {"body|contains", "body|cased|contains", "body", "path"};
+    for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) {
+        char *rule = calloc(1, 8000), *event = malloc(70000), core[4001] = {0};
+        memset(core, 'a', 3999); // nearly there at every place of the text
+        if (i >= 2)
+            for (size_t c = 0; c < 3999; c += 40)
+                core[c] = '*';
+        core[3999] = 'b';
+        snprintf(rule, 8000, "title: r\nname: r\nlogsource:\n  product: elasticsearch\nlevel: critical\ndetection:\n  a:\n    %s: '%s'\n  condition: a\n", wanted[i], core);
+        feed_open(f, rule);
+        size_t n = (size_t)sprintf(event, "{\"verb\":\"GET\",\"repeat\":20,\"%s\":\"", i == 3 ? "path" : "body");
+        memset(event + n, 'a', 60000);
+        strcpy(event + n + 60000, "!\"}");
+        int64_t begun_ns = clock_steady_ns();
+        feed_json(f, event);
+        int64_t took_ns = clock_steady_ns() - begun_ns;
+        assert_int_equal(feed_count(f, "r"), 0);
+        if (took_ns >= 5 * WHEN_NS_PER_S)
+            fail_msg("%s: %lld ms", wanted[i], (long long)(took_ns / WHEN_NS_PER_MS));
+        feed_close(f);
+        memset(f, 0, sizeof *f);
+        free(rule);
+        free(event);
+    }
+    feed_open(f, NULL); // for the teardown
+}
+
 static void control_characters_of_the_wire_do_not_reach_the_text(void **state)
 {
     (void)state;
@@ -375,7 +405,7 @@ int main(void)
         T(what_reached_nobody_does_not_hide_the_next_of_its_kind),
         T(critical_alerts_are_never_grouped), T(repeats_that_wait_at_the_end_are_told), T(rebuilt_memory_counts_and_tells_nothing),
         T(own_alerts_of_a_capture_are_never_above_low), T(own_alerts_of_a_device_have_their_level), T(state_is_bounded_and_overflow_is_told),
-        T(hostile_regular_expression_cannot_stall), T(control_characters_of_the_wire_do_not_reach_the_text), T(index_takes_writes_for_ten_minutes),
+        T(hostile_regular_expression_cannot_stall), T(hostile_search_text_cannot_stall), T(control_characters_of_the_wire_do_not_reach_the_text), T(index_takes_writes_for_ten_minutes),
         T(part_of_an_index_is_known_from_its_birth), T(thousand_rules_of_other_indices_are_not_evaluated), T(memory_may_run_out_at_any_moment),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -151,6 +151,54 @@ static void features_mean_what_the_specification_says(void **state)
             fail_msg("case %zu: %s on %s", i, cases[i].detection, cases[i].event);
 }
 
+static void each_modifier_matches_its_value_and_not_the_near_miss(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *item, *matches, *misses; // of the detection; members of the event
+    } cases[] = {
+        {"path|contains: cat", "\"path\":\"/a/Catalog\"", "\"path\":\"/a/ca/t\""},
+        {"path|startswith: /cat", "\"path\":\"/Catalog\"", "\"path\":\"/a/cat\""},
+        {"path|endswith: log", "\"path\":\"/cataLOG\"", "\"path\":\"/log/a\""},
+        {"path|contains|all:\n      - one\n      - two", "\"path\":\"/two/one\"", "\"path\":\"/one/one\""},
+        {"path|cased: /Cat", "\"path\":\"/Cat\"", "\"path\":\"/cat\""},
+        {"path|contains|cased: Cat", "\"path\":\"/x/Cat\"", "\"path\":\"/x/cat\""},
+        {"principal|exists: true", "\"principal\":\"x\"", "\"path\":\"/\""},
+        {"principal|exists: false", "\"path\":\"/\"", "\"principal\":\"x\""},
+        {"path|re: '^/[a-c]+$'", "\"path\":\"/abc\"", "\"path\":\"/ABC\""},
+        {"path|re|i: '^/[a-c]+$'", "\"path\":\"/ABC\"", "\"path\":\"/abd\""},
+        {"principal|re|m: '^b$'", "\"principal\":\"a\\nb\\nc\"", "\"principal\":\"a\\nbb\\nc\""},
+        {"principal|re|s: '^a.b$'", "\"principal\":\"a\\nb\"", "\"principal\":\"a\\n\\nb\""},
+        {"principal|re: '^a.b$'", "\"principal\":\"a-b\"", "\"principal\":\"a\\nb\""},
+        {"client_ip|cidr: 10.1.0.0/16", "\"client_ip\":\"10.1.2.3\"", "\"client_ip\":\"10.2.0.1\""},
+        {"client_ip|cidr: 2001:db8::/32", "\"client_ip\":\"2001:db8:1::5\"", "\"client_ip\":\"2001:db9::5\""},
+        {"path|base64: foo", "\"path\":\"Zm9v\"", "\"path\":\"foo\""},
+        {"path|wide|base64: foo", "\"path\":\"ZgBvAG8A\"", "\"path\":\"Zm9v\""},
+        {"path|utf16le|base64: foo", "\"path\":\"ZgBvAG8A\"", "\"path\":\"AGYAbwBv\""},
+        {"path|utf16be|base64: foo", "\"path\":\"AGYAbwBv\"", "\"path\":\"ZgBvAG8A\""},
+        {"path|utf16|base64: foo", "\"path\":\"//5mAG8AbwA=\"", "\"path\":\"ZgBvAG8A\""},
+        {"path|windash|contains: ' -f'", "\"path\":\"rm /f\"", "\"path\":\"rm +f\""},
+        {"path|windash|contains: ' -f'", "\"path\":\"rm \xe2\x80\x93""f\"", "\"path\":\"rm f\""},
+        {"status|gt: 400", "\"status\":401", "\"status\":400"},
+        {"status|gte: 400", "\"status\":400", "\"status\":399"},
+        {"status|lt: 400", "\"status\":399", "\"status\":400"},
+        {"status|lte: 400", "\"status\":400", "\"status\":401"},
+        {"status|neq: 400", "\"status\":401", "\"status\":400"},
+        {"principal|neq: alice", "\"principal\":\"bob\"", "\"principal\":\"Alice\""},
+        {"principal|fieldref: opaque_id", "\"principal\":\"a\",\"opaque_id\":\"a\"", "\"principal\":\"a\",\"opaque_id\":\"b\""},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char detection[256], event[256];
+        snprintf(detection, sizeof detection, "  a:\n    %s\n  condition: a\n", cases[i].item);
+        snprintf(event, sizeof event, "{\"verb\":\"GET\",%s}", cases[i].matches);
+        if (count_for(detection, event) != 1)
+            fail_msg("%s should match %s", cases[i].item, event);
+        snprintf(event, sizeof event, "{\"verb\":\"GET\",%s}", cases[i].misses);
+        if (count_for(detection, event) != 0)
+            fail_msg("%s should not match %s", cases[i].item, event);
+    }
+}
+
 static void placeholders_take_their_values_from_a_document(void **state)
 {
     (void)state;
@@ -224,6 +272,7 @@ int main(void)
         cmocka_unit_test(mistaken_rule_is_refused_with_its_line_and_reason),
         cmocka_unit_test(backslashes_escape_only_before_wildcards),
         cmocka_unit_test(features_mean_what_the_specification_says),
+        cmocka_unit_test(each_modifier_matches_its_value_and_not_the_near_miss),
         cmocka_unit_test(placeholders_take_their_values_from_a_document),
         cmocka_unit_test(filter_tunes_a_rule_without_editing_it),
         cmocka_unit_test(later_rule_with_the_same_id_takes_the_place_of_the_earlier),

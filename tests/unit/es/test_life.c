@@ -172,6 +172,27 @@ static void wildcard_delete_ends_all_lives_it_fits_and_remove_index_too(void **s
     probe_close(p);
 }
 
+static void a_new_indexs_aliases_lead_to_it_unless_they_lead_elsewhere(void **state)
+{
+    (void)state;
+    struct probe *p = probe_open();
+    const struct probe_answer made = {200, "{\"acknowledged\":true,\"shards_acknowledged\":true}"};
+    probe_call(p, (struct probe_ask){"PUT", "/c-1", .body = "{\"aliases\":{\"c\":{},\"r\":{\"is_write_index\":false}}}"}, made);
+    assert_int_equal(p->resolved_count, 1);
+    assert_text(p, p->resolved[0].name, "c");
+    assert_text(p, p->resolved[0].index, "c-1");
+    struct probe_row *row = probe_call(p, (struct probe_ask){"PUT", "/c/_doc/1?filter_path=result", .body = "{}"}, (struct probe_answer){201, "{\"result\":\"created\"}"});
+    assert_true(p->op_count == 1 && row->x.docs_ok == 1);
+    probe_call(p, (struct probe_ask){"PUT", "/c-2", .body = "{\"aliases\":{\"c\":{}}}"}, made); // c-1 keeps the writes
+    assert_int_equal(p->resolved_count, 1);
+    probe_call(p, (struct probe_ask){"POST", "/c-1/_split/c-3", .body = "{\"aliases\":{\"c\":{\"is_write_index\":true}}}"}, made);
+    assert_int_equal(p->resolved_count, 2);
+    assert_text(p, p->resolved[1].index, "c-3");
+    probe_call(p, (struct probe_ask){"PUT", "/c-4", .body = "{\"aliases\":{\"d\":{}}}"}, (struct probe_answer){400, "{\"error\":{\"type\":\"resource_already_exists_exception\"},\"status\":400}"});
+    assert_int_equal(p->resolved_count, 2);
+    probe_close(p);
+}
+
 static void names_are_learned_from_every_answer_that_tells_and_once(void **state)
 {
     (void)state;
@@ -280,6 +301,7 @@ int main(void)
         cmocka_unit_test(refused_delete_ends_no_life),
         cmocka_unit_test(another_uuid_in_an_error_is_another_life),
         cmocka_unit_test(wildcard_delete_ends_all_lives_it_fits_and_remove_index_too),
+        cmocka_unit_test(a_new_indexs_aliases_lead_to_it_unless_they_lead_elsewhere),
         cmocka_unit_test(names_are_learned_from_every_answer_that_tells_and_once),
         cmocka_unit_test(scrolls_and_points_in_time_know_the_indices_of_their_search),
         cmocka_unit_test(async_search_that_ends_later_is_told_late),

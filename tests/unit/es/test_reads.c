@@ -52,6 +52,8 @@ static void counts_are_found_at_every_cut(void **state)
         {"{\"columns\":[{\"name\":\"a\"}],\"rows\":[[1],[2],[3]]}", 3, 3, -1, -1, ""},
         {"{\"took\":4,\"is_partial\":false,\"columns\":[],\"values\":[]}", 0, 0, 4, -1, ""},
         {"{\"id\":\"as1\",\"is_running\":false,\"response\":{\"took\":8,\"timed_out\":false,\"hits\":{\"total\":{\"value\":6,\"relation\":\"eq\"},\"hits\":[]}}}", 6, 0, 8, 0, "id=as1 "},
+        {"{\"took\":3,\"timed_out\":false,\"hits\":{\"total\":{\"value\":2,\"relation\":\"eq\"},\"events\":[{\"_index\":\"ev-1\",\"_source\":{}},{\"_index\":\"ev-2\"}]}}", 2, 2, 3, 0, "ev-1 ev-2 "},
+        {"{\"took\":3,\"hits\":{\"total\":{\"value\":1},\"sequences\":[{\"join_keys\":[1],\"events\":[{\"_index\":\"ev-1\"}]}]}}", 1, 1, 3, -1, ""},
         {"[{\"count\":\"1\"}]", -1, -1, -1, -1, ""},
         {"{}", -1, -1, -1, -1, ""},
         {"{\"hits\":{\"total\":-1,\"hits\":[]}}", -1, 0, -1, -1, ""},

@@ -263,6 +263,22 @@ static void an_early_write_of_the_new_life_belongs_to_it_in_whatever_order_tapes
     assert_string_equal(docs, "a:I29");
 }
 
+static void a_number_below_those_the_old_life_had_answered_is_of_the_new_one(void **state)
+{
+    (void)state;
+    one_shard();
+    set.before = "50";
+    for (int i = 0; i < 20; i++)
+        PUT(10 + (uint64_t)i, OP_INDEX, "a", OP_UPDATED, i, i + 1, i);
+    accident(100);
+    PUT(60, OP_INDEX, "b", OP_CREATED, 0, 1, 102, 120);
+    PUT(61, OP_INDEX, "c", OP_CREATED, 15, 1, 103, 140); // under way at the deletion, and as near to 20 as to 1
+    PUT(62, OP_INDEX, "d", OP_CREATED, 20, 1, 104, 118); // what the old life goes on with
+    build();
+    assert_null(plan_refusal(plan));
+    assert_string_equal(docs, "a:I29 d:I62");
+}
+
 static void a_missing_index_that_another_tap_answered_late_ends_no_new_life(void **state)
 {
     (void)state;
@@ -819,7 +835,7 @@ int main(void)
         T(late_recreation_restarts_the_chain), T(filtered_ids_are_minted_the_same_every_time), T(nothing_crosses_a_barrier),
         T(a_call_that_took_hours_is_taken_once_by_plans_that_follow), T(a_write_refused_by_a_conflict_still_decides_types_and_one_refused_by_the_mapper_does_not),
         T(before_keeps_the_whole_life_and_nothing_of_the_next), T(a_deletion_that_is_neither_skipped_nor_the_end_refuses),
-        T(an_early_write_of_the_new_life_belongs_to_it_in_whatever_order_tapes_are_read), T(a_rebirth_that_each_tap_concludes_is_one_life), T(a_missing_index_that_another_tap_answered_late_ends_no_new_life),
+        T(an_early_write_of_the_new_life_belongs_to_it_in_whatever_order_tapes_are_read), T(a_rebirth_that_each_tap_concludes_is_one_life), T(a_missing_index_that_another_tap_answered_late_ends_no_new_life), T(a_number_below_those_the_old_life_had_answered_is_of_the_new_one),
         T(skip_continues_into_the_second_life), T(noop_of_the_second_life_is_folded), T(casualties_are_listed_and_applied_on_demand),
         T(an_upsert_that_inserted_is_a_collision_only_perhaps_where_the_copy_decides),
         T(a_refused_write_of_the_second_life_does_not_move_the_document_into_it), T(refused_either_way_is_left_out), T(alias_that_became_an_index_belongs_to_the_index_it_meant), T(skipped_bulk_leaves_its_items_out),
