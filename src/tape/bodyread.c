@@ -9,6 +9,13 @@
 
 #include "../base/diag.h"
 #include "block.h"
+#include "blockfile.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
 
 enum { BLOCKS_KEPT = 8, PLACES = 256, PLACES_NEAR = 64, PART_RAW = 1, PART_HOLE_UNKNOWN = 2 };
 
@@ -17,7 +24,7 @@ struct kept_block {
     uint32_t segment;
     int64_t block;
     uint64_t used;
-    struct buf raw, dir;
+    struct buf raw, dir, packed;
     struct block_entry *entries; // of dir, decoded
     uint32_t entry_count, entry_room;
 };
@@ -63,6 +70,7 @@ void body_reader_close(struct body_reader *b)
     for (size_t i = 0; i < BLOCKS_KEPT; i++) {
         buf_fini(&b->kept[i].raw);
         buf_fini(&b->kept[i].dir);
+        buf_fini(&b->kept[i].packed);
         mem_free(b->kept[i].entries);
     }
     mem_free(b->map.parts);
@@ -90,6 +98,39 @@ static enum tape_body_state missing_state(struct reel *r, const struct reel_segm
     return s->body_here ? TAPE_BODY_DAMAGED : TAPE_BODY_MISSING;
 }
 
+// A block's bytes from the file beside the body file: of one that is not there, or denied, a line tells.
+static enum tape_body_state fetch_block(struct reel *r, struct reel_segment *s, uint64_t at, uint64_t bytes, struct buf *out)
+{
+    char path[4300];
+    snprintf(path, sizeof path, "%s/%s" FORMAT_BLOCKS_SUFFIX, r->dir, s->name);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        tape_warn(r->tape, "the bodies in %s" FORMAT_BLOCKS_SUFFIX " of tape %s cannot be read: %s", s->name, r->name,
+                  errno == ENOENT ? "it is not there" : strerror(errno));
+        return TAPE_BODY_MISSING;
+    }
+    bool ok = blockfile_read(fd, at, bytes, out);
+    close(fd);
+    return ok ? TAPE_BODY_WHOLE : TAPE_BODY_DAMAGED;
+}
+
+// From a row of size, sum, dir, data, at, bytes.
+static enum tape_body_state take_block(struct reel *r, struct reel_segment *s, sqlite3_stmt *row, struct kept_block *kept)
+{
+    struct bytes dir = db_blob(row, 2), data = db_blob(row, 3);
+    buf_clear(&kept->dir);
+    if (sqlite3_column_type(row, 3) == SQLITE_NULL) {
+        enum tape_body_state state =
+            fetch_block(r, s, (uint64_t)sqlite3_column_int64(row, 4), (uint64_t)sqlite3_column_int64(row, 5), &kept->packed);
+        if (state != TAPE_BODY_WHOLE)
+            return state;
+        data = buf_view(&kept->packed);
+    }
+    bool ok = (int64_t)block_sum(dir, data) == sqlite3_column_int64(row, 1) &&
+              block_unpack(data, (uint64_t)sqlite3_column_int64(row, 0), &kept->raw) && buf_add_bytes(&kept->dir, dir);
+    return ok ? TAPE_BODY_WHOLE : TAPE_BODY_DAMAGED;
+}
+
 static enum tape_body_state load_block(struct reel *r, struct reel_segment *s, int64_t block, struct kept_block *kept)
 {
     sqlite3 *db = segment_body(r, s);
@@ -97,18 +138,10 @@ static enum tape_body_state load_block(struct reel *r, struct reel_segment *s, i
     if (!db)
         return missing_state(r, s);
     enum tape_body_state state = TAPE_BODY_DAMAGED;
-    if (sqlite3_prepare_v2(db, "SELECT size,sum,dir,data FROM block WHERE id=?", -1, &stmt, NULL) == SQLITE_OK) {
+    if (sqlite3_prepare_v2(db, "SELECT size,sum,dir,data,at,bytes FROM block WHERE id=?", -1, &stmt, NULL) == SQLITE_OK) {
         sqlite3_bind_int64(stmt, 1, block);
-        int rc = sqlite3_step(stmt);
-        struct bytes dir = {NULL, 0}, data = {NULL, 0};
-        if (rc == SQLITE_ROW) {
-            dir = bytes_of(sqlite3_column_blob(stmt, 2), (size_t)sqlite3_column_bytes(stmt, 2));
-            data = bytes_of(sqlite3_column_blob(stmt, 3), (size_t)sqlite3_column_bytes(stmt, 3));
-        }
-        buf_clear(&kept->dir);
-        if (rc == SQLITE_ROW && (int64_t)block_sum(dir, data) == sqlite3_column_int64(stmt, 1) &&
-            block_unpack(data, (uint64_t)sqlite3_column_int64(stmt, 0), &kept->raw) && buf_add_bytes(&kept->dir, dir))
-            state = TAPE_BODY_WHOLE;
+        if (sqlite3_step(stmt) == SQLITE_ROW)
+            state = take_block(r, s, stmt, kept);
     }
     sqlite3_finalize(stmt);
     if (state == TAPE_BODY_DAMAGED)

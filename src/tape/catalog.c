@@ -8,6 +8,7 @@
 #include "../base/clock.h"
 #include "../base/diag.h"
 #include "../base/mem.h"
+#include "blockfile.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -45,6 +46,22 @@ void catalog_unlink(const char *path)
         snprintf(name, sizeof name, "%s%s", path, companions[i]);
         unlink(name);
     }
+}
+
+uint64_t catalog_body_bytes(const char *path)
+{
+    char blocks[PATH_MAX];
+    blockfile_path(path, blocks, sizeof blocks);
+    return catalog_file_bytes(path) + blockfile_bytes(blocks);
+}
+
+// The blocks first: as long as the body file is there, so is the memory of them.
+void catalog_unlink_body(const char *path)
+{
+    char blocks[PATH_MAX];
+    blockfile_path(path, blocks, sizeof blocks);
+    unlink(blocks);
+    catalog_unlink(path);
 }
 
 // A file whose maker died before it was whole.
@@ -299,7 +316,7 @@ bool catalog_take_summary(struct catalog *c, struct catalog_segment *s, sqlite3 
     catalog_path(c->dir, s->name, false, path, sizeof path);
     s->log_bytes = catalog_file_bytes(path);
     catalog_path(c->dir, s->name, true, path, sizeof path);
-    s->body_bytes = catalog_file_bytes(path);
+    s->body_bytes = catalog_body_bytes(path);
     if (db_exec(c->db, "BEGIN IMMEDIATE") != SQLITE_OK || !copy_summary(c, s->number, log) || !copy_coverage(c, s->number, log)) {
         db_fault(c->db, FORMAT_TAPE_NAME, fault);
         db_exec(c->db, "ROLLBACK");
@@ -325,7 +342,7 @@ bool catalog_drop_body(struct catalog *c, struct catalog_segment *s, int64_t now
         return false;
     s->body_gone = true;
     catalog_path(c->dir, s->name, true, path, sizeof path);
-    catalog_unlink(path);
+    catalog_unlink_body(path);
     return true;
 }
 
@@ -412,7 +429,7 @@ static bool match_directory(struct catalog *c, struct fault *fault)
     for (size_t i = 0; ok && i < c->count; i++) { // files whose tombstone stands
         catalog_path(c->dir, c->at[i].name, true, path, sizeof path);
         if (c->at[i].body_gone)
-            catalog_unlink(path);
+            catalog_unlink_body(path);
         catalog_path(c->dir, c->at[i].name, false, path, sizeof path);
         if (c->at[i].log_gone)
             catalog_unlink(path);

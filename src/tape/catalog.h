@@ -45,3 +45,6 @@ void catalog_path(const char *dir, const char *name, bool body, char *path, size
 // Bytes of a SQLite file and its companions on disk.
 uint64_t catalog_file_bytes(const char *path);
 void catalog_unlink(const char *path); // and its companions
+// The same for a body file, its file of blocks included.
+uint64_t catalog_body_bytes(const char *path);
+void catalog_unlink_body(const char *path);

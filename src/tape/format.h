@@ -1,7 +1,7 @@
 // The tape's format: file names, versions, the SQL of every file, and the small numbers that rows are packed with.
 //
 // Shared by the writer and the reader; docs/tape-format.md says the same in prose. A directory holds
-//     NAME.log.db NAME.body.db   one pair a segment; NAME = 20261124T140211Z-000042 (start time, number)
+//     NAME.log.db NAME.body.db NAME.body.dat   of one segment; NAME = 20261124T140211Z-000042 (start time, number)
 //     tape.db alerts.db lock     replay-NAME.db
 #pragma once
 #include "../../include/exchange.h"
@@ -21,6 +21,7 @@
 
 #define FORMAT_LOG_SUFFIX ".log.db"
 #define FORMAT_BODY_SUFFIX ".body.db"
+#define FORMAT_BLOCKS_SUFFIX ".body.dat"
 #define FORMAT_NEW_SUFFIX "-new" // a file that is being made: not there yet
 #define FORMAT_TAPE_NAME "tape.db"
 #define FORMAT_ALERTS_NAME "alerts.db"

@@ -96,6 +96,7 @@ static struct fsck_segment *segment_of(struct fsck *f, struct list *list, uint32
     snprintf(s->name, sizeof s->name, "%.*s", (int)name_size, name);
     snprintf(s->file, sizeof s->file, "%s" FORMAT_LOG_SUFFIX, s->name);
     snprintf(s->body_file, sizeof s->body_file, "%s" FORMAT_BODY_SUFFIX, s->name);
+    snprintf(s->blocks_file, sizeof s->blocks_file, "%s" FORMAT_BLOCKS_SUFFIX, s->name);
     return s;
 }
 

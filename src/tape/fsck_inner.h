@@ -16,7 +16,7 @@ struct fsck {
 
 struct fsck_segment {
     struct fsck *all;
-    char name[FORMAT_NAME_SIZE], file[FORMAT_NAME_SIZE + 16], body_file[FORMAT_NAME_SIZE + 16];
+    char name[FORMAT_NAME_SIZE], file[FORMAT_NAME_SIZE + 16], body_file[FORMAT_NAME_SIZE + 16], blocks_file[FORMAT_NAME_SIZE + 16];
     uint32_t number;
     bool listed, sealed, body_gone, log_gone, log_here, body_here;
     uint64_t first_x, last_x;

@@ -6,6 +6,7 @@ struct pack_job {
     int64_t block;
     struct buf dir, raw; // in: the directory, the bytes
     struct buf data;     // out: one zstd frame
+    bool whole;          // nobody knows a part of it yet, and nothing will be added: it goes to the file of blocks
     bool failed;         // memory was out
 };
 

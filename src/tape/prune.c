@@ -11,14 +11,18 @@
 #include "../base/glob.h"
 #include "../base/map.h"
 #include "block.h"
+#include "blockfile.h"
 #include "catalog.h"
 #include "lock.h"
 #include "repair.h"
 #include "retention.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <unistd.h>
 #include <zstd.h>
 
 struct pruning {
@@ -184,13 +188,16 @@ static bool strip_log(struct pruning *p, struct catalog_segment *s)
 }
 
 struct repack {
-    struct buf raw, left, dir, data;
+    struct buf raw, left, dir, data, beside;
+    int fd; // the file of blocks, -1: there is none
     bool changed;
 };
 
 // The block without the chosen exchanges' bodies. False: memory out, or damaged (then it stays as it is).
-static bool repack_block(struct pruning *p, struct repack *r, struct bytes dir, struct bytes data, uint64_t size)
+static bool repack_block(struct pruning *p, struct repack *r, sqlite3_stmt *row)
 {
+    struct bytes dir = db_blob(row, 2), data = db_blob(row, 3);
+    uint64_t size = (uint64_t)sqlite3_column_int64(row, 1);
     struct block_walk walk = {.rest = dir};
     struct block_entry entry;
     r->changed = false;
@@ -198,6 +205,11 @@ static bool repack_block(struct pruning *p, struct repack *r, struct bytes dir, 
         r->changed |= entry.size && nummap_find(p->ids, entry.exchange);
     if (!r->changed)
         return true;
+    if (sqlite3_column_type(row, 3) == SQLITE_NULL) {
+        if (!blockfile_read(r->fd, (uint64_t)sqlite3_column_int64(row, 4), (uint64_t)sqlite3_column_int64(row, 5), &r->beside))
+            return false;
+        data = buf_view(&r->beside);
+    }
     if (!block_unpack(data, size, &r->raw) || walk.rest.size || walk.offset != size)
         return false;
     buf_clear(&r->left);
@@ -224,12 +236,12 @@ static bool repack_block(struct pruning *p, struct repack *r, struct bytes dir, 
 static int strip_blocks(struct pruning *p, sqlite3 *body, struct repack *r)
 {
     sqlite3_stmt *from = NULL, *to = NULL;
-    int code = sqlite3_prepare_v2(body, "SELECT id, size, dir, data FROM block ORDER BY id", -1, &from, NULL);
+    int code = sqlite3_prepare_v2(body, "SELECT id, size, dir, data, at, bytes FROM block ORDER BY id", -1, &from, NULL);
     if (code == SQLITE_OK)
-        code = sqlite3_prepare_v2(body, "UPDATE block SET size=?, sum=?, dir=?, data=? WHERE id=?", -1, &to, NULL);
+        code = sqlite3_prepare_v2(body, "UPDATE block SET size=?, sum=?, dir=?, data=?, at=NULL, bytes=NULL WHERE id=?", -1, &to, NULL);
     while (code == SQLITE_OK && (code = sqlite3_step(from)) == SQLITE_ROW) {
         code = SQLITE_OK;
-        if (!repack_block(p, r, db_blob(from, 2), db_blob(from, 3), (uint64_t)sqlite3_column_int64(from, 1)) || !r->changed)
+        if (!repack_block(p, r, from) || !r->changed)
             continue;
         db_bind(to, 1, (int64_t)r->left.size);
         db_bind(to, 2, (int64_t)block_sum(buf_view(&r->dir), buf_view(&r->data)));
@@ -244,35 +256,70 @@ static int strip_blocks(struct pruning *p, sqlite3 *body, struct repack *r)
     return code == SQLITE_DONE ? SQLITE_OK : code;
 }
 
-static bool strip_body(struct pruning *p, struct catalog_segment *s)
+// Whatever no row names any more: what this prune took out, and what one that died left. False: errno tells why.
+static bool wipe_unnamed(sqlite3 *body, int fd)
 {
-    char path[PATH_MAX];
-    struct stat st;
-    sqlite3 *body;
-    struct repack r = {0};
-    catalog_path(p->catalog.dir, s->name, true, path, sizeof path);
-    if (s->body_gone || stat(path, &st) != 0)
-        return true;
-    if (!db_open(path, &db_body, true, &body, p->fault))
-        return false;
+    sqlite3_stmt *rows = NULL;
+    int64_t end = 0;
+    int code = sqlite3_prepare_v2(body, "SELECT at, at+bytes FROM block WHERE at IS NOT NULL ORDER BY at", -1, &rows, NULL);
+    bool ok = true;
+    while (ok && code == SQLITE_OK && (code = sqlite3_step(rows)) == SQLITE_ROW) {
+        int64_t at = sqlite3_column_int64(rows, 0), to = sqlite3_column_int64(rows, 1);
+        ok = blockfile_wipe(fd, end, at);
+        end = to > end ? to : end;
+        code = SQLITE_OK;
+    }
+    sqlite3_finalize(rows);
+    return ok && (code != SQLITE_DONE || blockfile_cut(fd, end));
+}
+
+static int strip_file(struct pruning *p, sqlite3 *body, struct repack *r)
+{
+    int code = blockfile_adapt(body);
     // What is pruned is really gone: freed pages are overwritten, then the file is made anew.
-    int code = db_exec(body, "PRAGMA synchronous=FULL; PRAGMA secure_delete=ON; BEGIN IMMEDIATE");
     if (code == SQLITE_OK)
-        code = strip_blocks(p, body, &r);
+        code = db_exec(body, "PRAGMA synchronous=FULL; PRAGMA secure_delete=ON; BEGIN IMMEDIATE");
+    if (code == SQLITE_OK)
+        code = strip_blocks(p, body, r);
     if (code == SQLITE_OK)
         code = db_exec(body, "COMMIT");
     if (code == SQLITE_OK)
         code = db_exec(body, "VACUUM");
-    bool ok = code == SQLITE_OK || broken(p, body, s->name);
-    db_close(body);
+    return code;
+}
+
+static bool strip_body(struct pruning *p, struct catalog_segment *s)
+{
+    char path[PATH_MAX], blocks[PATH_MAX];
+    struct stat st;
+    sqlite3 *body;
+    catalog_path(p->catalog.dir, s->name, true, path, sizeof path);
+    blockfile_path(path, blocks, sizeof blocks);
+    if (s->body_gone || stat(path, &st) != 0)
+        return true;
+    struct repack r = {.fd = open(blocks, O_RDWR | O_CLOEXEC | O_NOFOLLOW)};
+    if (r.fd < 0 && errno != ENOENT)
+        return fault_errno(p->fault, errno, "cannot open %s", blocks);
+    bool ok = db_open(path, &db_body, true, &body, p->fault);
+    if (ok) {
+        ok = strip_file(p, body, &r) == SQLITE_OK || broken(p, body, s->name);
+        if (ok && r.fd >= 0 && !wipe_unnamed(body, r.fd))
+            ok = fault_errno(p->fault, errno, "cannot write %s", blocks);
+        db_close(body);
+    }
+    if (r.fd >= 0)
+        close(r.fd);
     buf_fini(&r.raw);
     buf_fini(&r.left);
     buf_fini(&r.dir);
     buf_fini(&r.data);
+    buf_fini(&r.beside);
+    if (!ok)
+        return false;
     uint64_t before = s->body_bytes;
-    s->body_bytes = catalog_file_bytes(path);
+    s->body_bytes = catalog_body_bytes(path);
     p->result->bytes_freed += before > s->body_bytes ? before - s->body_bytes : 0;
-    return ok && catalog_store(&p->catalog, s, p->fault);
+    return catalog_store(&p->catalog, s, p->fault);
 }
 
 static bool drop_chosen(struct pruning *p)

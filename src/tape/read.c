@@ -4,6 +4,8 @@
 #include "../base/clock.h"
 #include "../base/diag.h"
 
+#include "blockfile.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
@@ -186,12 +188,19 @@ static int64_t file_bytes(struct reel *r, const struct reel_segment *s, const ch
     return bytes;
 }
 
+static int64_t blocks_bytes(struct reel *r, const struct reel_segment *s)
+{
+    char path[4300];
+    snprintf(path, sizeof path, "%s/%s" FORMAT_BLOCKS_SUFFIX, r->dir, s->name);
+    return (int64_t)blockfile_bytes(path);
+}
+
 void segment_measure(struct reel *r, struct reel_segment *s)
 {
     if (s->log_here)
         s->log_bytes = file_bytes(r, s, FORMAT_LOG_SUFFIX);
     if (s->body_here)
-        s->body_bytes = file_bytes(r, s, FORMAT_BODY_SUFFIX);
+        s->body_bytes = file_bytes(r, s, FORMAT_BODY_SUFFIX) + blocks_bytes(r, s);
     struct open_segment *o = s->listed || s->state == SEGMENT_BAD ? NULL : segment_pin(r, s);
     if (!o)
         return;

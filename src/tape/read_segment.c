@@ -7,6 +7,7 @@
 #include "read_inner.h"
 
 #include "../base/diag.h"
+#include "blockfile.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -362,7 +363,9 @@ sqlite3 *segment_body(struct reel *r, struct reel_segment *s)
     s->body = segment_open_file(r, file, s->sealed, why, sizeof why);
     s->body_bad = !s->body;
     t->body_count += s->body != NULL;
-    if (!s->body)
+    if (s->body)
+        blockfile_adapt(s->body); // where it fails, the blocks do not read: told then
+    else
         tape_warn(t, "the bodies of segment %s of tape %s cannot be read: %s", s->name, r->name, why);
     return s->body;
 }

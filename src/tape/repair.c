@@ -1,10 +1,14 @@
-// Repairing a segment after a crash: recover both files, tell rows whose bodies did not reach the disk, sum up, seal.
+// Repairing a segment after a crash: recover its files, tell rows whose bodies did not reach the disk, sum up, seal.
 #include "repair.h"
 
 #include "../base/buf.h"
 #include "../base/diag.h"
 #include "../base/map.h"
+#include "block.h"
+#include "blockfile.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -94,6 +98,61 @@ static int fix_places(sqlite3 *log, struct nummap *counts, const char *find, con
     sqlite3_finalize(from);
     sqlite3_finalize(to);
     return code == SQLITE_DONE ? SQLITE_OK : code;
+}
+
+static bool has_bytes(int fd, sqlite3_stmt *row, struct buf *data, bool *unreadable)
+{
+    bool read = fd >= 0 && blockfile_read(fd, (uint64_t)sqlite3_column_int64(row, 3), (uint64_t)sqlite3_column_int64(row, 4), data);
+    *unreadable = fd >= 0 && !read && errno != ERANGE;
+    return read && (int64_t)block_sum(db_blob(row, 2), buf_view(data)) == sqlite3_column_int64(row, 1);
+}
+
+// Drops the rows of blocks whose bytes are not in the file beside; only those behind `synced` have to be read.
+static int drop_rows(sqlite3 *body, int fd)
+{
+    static const char sql[] = "SELECT id, sum, dir, at, bytes FROM block WHERE at+bytes>?";
+    sqlite3_stmt *rows = NULL, *drop = NULL;
+    struct buf data = {0};
+    bool unreadable = false;
+    int code = sqlite3_prepare_v2(body, sql, -1, &rows, NULL);
+    if (code == SQLITE_OK)
+        code = sqlite3_prepare_v2(body, "DELETE FROM block WHERE id=?", -1, &drop, NULL);
+    if (code == SQLITE_OK)
+        db_bind(rows, 1, fd < 0 ? -1 : db_int(body, "SELECT synced FROM segment", 0));
+    while (code == SQLITE_OK && (code = sqlite3_step(rows)) == SQLITE_ROW) {
+        code = SQLITE_OK;
+        if (has_bytes(fd, rows, &data, &unreadable))
+            continue;
+        db_bind(drop, 1, sqlite3_column_int64(rows, 0));
+        code = unreadable ? SQLITE_IOERR_READ : db_run(drop);
+        code = code == SQLITE_DONE ? SQLITE_OK : code;
+    }
+    sqlite3_finalize(rows);
+    sqlite3_finalize(drop);
+    buf_fini(&data);
+    return code == SQLITE_DONE ? SQLITE_OK : code;
+}
+
+// The file of blocks as the rows know it: what none of them names is cut off, and all of it is on the disk.
+static enum db_trouble mend_blocks(sqlite3 *body, const char *body_path)
+{
+    char path[PATH_MAX];
+    blockfile_path(body_path, path, sizeof path);
+    int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0 && errno != ENOENT)
+        return DB_DISK_ERROR;
+    int code = blockfile_adapt(body);
+    if (code == SQLITE_OK)
+        code = drop_rows(body, fd);
+    enum db_trouble trouble = db_trouble(body, code);
+    int64_t end = db_int(body, "SELECT max(at+bytes) FROM block", 0);
+    if (trouble == DB_FINE && fd >= 0 && !blockfile_cut(fd, end))
+        trouble = DB_DISK_ERROR;
+    if (trouble == DB_FINE && fd >= 0 && !end)
+        unlink(path);
+    if (fd >= 0)
+        close(fd);
+    return trouble == DB_BROKEN && code != SQLITE_NOMEM ? DB_FINE : trouble; // a damaged body file holds what can be read of it
 }
 
 static int tell_lost_bodies(sqlite3 *log, sqlite3 *body)
@@ -188,7 +247,7 @@ bool repair_segment(struct catalog *c, struct catalog_segment *s, bool *ids_lost
         // Its row first and its log last: whatever is left when we die in between is found again by its log, and taken away.
         bool forgotten = catalog_forget(c, s->number, fault);
         if (forgotten) {
-            catalog_unlink(body_path);
+            catalog_unlink_body(body_path);
             catalog_unlink(log_path);
         }
         return forgotten;
@@ -203,11 +262,13 @@ bool repair_segment(struct catalog *c, struct catalog_segment *s, bool *ids_lost
     }
     if (stat(body_path, &st) == 0) {
         if (db_is_empty(body_path))
-            catalog_unlink(body_path);
+            catalog_unlink_body(body_path);
         else if (!db_open(body_path, &db_body, true, &body, &why))
             body = NULL;
     }
-    enum db_trouble trouble = mend(c->dir, s, log, body);
+    enum db_trouble trouble = body ? mend_blocks(body, body_path) : DB_FINE;
+    if (trouble == DB_FINE)
+        trouble = mend(c->dir, s, log, body);
     bool ok = trouble != DB_BROKEN;
     // A reader in the way, or a full disk: what is in the write-ahead logs stays there, and the segment unsealed in the catalog, for now.
     bool plain = trouble == DB_FINE && (!body || db_seal(body) == SQLITE_OK) && db_seal(log) == SQLITE_OK;

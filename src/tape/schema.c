@@ -123,9 +123,10 @@ const char format_log_sql[] =
     " length(filter)+length(data) AS bytes FROM op_block;";
 
 const char format_body_sql[] =
-    "CREATE TABLE segment(number INTEGER PRIMARY KEY, tape TEXT NOT NULL, name TEXT NOT NULL);"
+    "CREATE TABLE segment(number INTEGER PRIMARY KEY, tape TEXT NOT NULL, name TEXT NOT NULL, synced INTEGER NOT NULL DEFAULT 0);"
     "CREATE TABLE block(id INTEGER PRIMARY KEY, size INTEGER NOT NULL," // decoded bytes
-    " sum INTEGER NOT NULL, dir BLOB NOT NULL, data BLOB NOT NULL);";
+    " sum INTEGER NOT NULL, dir BLOB NOT NULL, data BLOB," // NULL: in NAME.body.dat
+    " at INTEGER, bytes INTEGER);";
 
 // Rows of format_covers, as JSON arrays; what '' says that all of the segment's are here.
 #define COVERAGE \

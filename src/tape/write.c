@@ -155,7 +155,7 @@ static void look_at_sizes(struct tape_writer *w)
     catalog_path(w->catalog.dir, w->seg.name, false, path, sizeof path);
     w->seg.log_bytes = catalog_file_bytes(path);
     catalog_path(w->catalog.dir, w->seg.name, true, path, sizeof path);
-    w->seg.body_bytes = catalog_file_bytes(path);
+    w->seg.body_bytes = catalog_body_bytes(path);
 }
 
 bool writer_commit(struct tape_writer *w, bool sync)

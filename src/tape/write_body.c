@@ -6,6 +6,8 @@
 // 2. A block that is rewritten at a commit only grows: what it held keeps its place.
 // 3. A place is named by a row only if its block was stored in the same or an earlier commit; when storing fails, rows of
 //    the open transaction that name such a place are told FORMAT_BODY_LOST.
+// 4. A block that is whole when it is stored first goes to the file of blocks and is written once; one that grew from commit
+//    to commit stays in the body file, so that what was synced with it before cannot go with the power.
 #include "writer.h"
 
 #include "block.h"
@@ -81,69 +83,11 @@ static void lose(struct tape_writer *w, struct pending *p, uint64_t more)
 
 // ---- blocks ---------------------------------------------------------------------------------------------------------
 
-static bool open_body(struct tape_writer *w)
-{
-    static const char *const sql[BODY_STATEMENTS] = {"REPLACE INTO block(id, size, sum, dir, data) VALUES(?,?,?,?,?)"};
-    struct segment_state *s = &w->seg;
-    enum db_trouble trouble = DB_FINE;
-    char path[4096];
-    if (!s->body) {
-        catalog_path(w->catalog.dir, s->name, true, path, sizeof path);
-        if (!db_create(path, &db_body, &s->body, &trouble, &w->fault)) {
-            if (trouble == DB_BROKEN)
-                w->failed = true;
-            else
-                body_stop(w, trouble);
-            return false;
-        }
-        if (w->settings.live)
-            sqlite3_wal_autocheckpoint(s->body, BODY_LIVE_PAGES);
-        char row[256];
-        snprintf(row, sizeof row, "INSERT INTO segment VALUES(%u,'%s','%s')", s->number, w->catalog.id, s->name);
-        int code = db_exec(s->body, row);
-        if (code != SQLITE_OK || !db_prepare(s->body, sql, BODY_STATEMENTS, s->body_stmt)) {
-            body_stop(w, db_trouble(s->body, code == SQLITE_OK ? sqlite3_extended_errcode(s->body) : code));
-            return false;
-        }
-    }
-    if (!s->body_tx) {
-        int code = db_exec(s->body, "BEGIN");
-        if (code != SQLITE_OK) {
-            body_stop(w, db_trouble(s->body, code));
-            return false;
-        }
-        s->body_tx = true;
-    }
-    return true;
-}
-
-static bool insert_block(struct tape_writer *w, const struct pack_job *job)
-{
-    if (w->bodies_off || !open_body(w))
-        return false;
-    if (job->failed)
-        return writer_fail(w);
-    sqlite3_stmt *row = w->seg.body_stmt[BODY_BLOCK];
-    db_bind(row, 1, job->block);
-    db_bind(row, 2, (int64_t)job->raw.size);
-    db_bind(row, 3, (int64_t)block_sum(buf_view(&job->dir), buf_view(&job->data)));
-    db_bind_blob(row, 4, buf_view(&job->dir));
-    db_bind_blob(row, 5, buf_view(&job->data));
-    int code = db_run(row);
-    if (code != SQLITE_DONE) {
-        body_stop(w, db_trouble(w->seg.body, code));
-        return false;
-    }
-    w->seg.tx_body_bytes += job->data.size;
-    w->unlooked_bytes += job->data.size;
-    return true;
-}
-
 // Stores blocks that are compressed by now; `all`: waits for those that are not.
 static bool store_packed(struct tape_writer *w, bool all)
 {
     for (struct pack_job *job; (job = pack_take(w->pack, all));) {
-        bool ok = insert_block(w, job);
+        bool ok = body_insert_block(w, job);
         // Trouble has emptied the ring already.
         if (!ok)
             return false;
@@ -167,7 +111,7 @@ static struct pack_job *next_job(struct tape_writer *w, int64_t block)
     struct pack_job *job = pack_slot(w->pack), *oldest;
     if (!job) {
         oldest = pack_take(w->pack, true);
-        if (!insert_block(w, oldest))
+        if (!body_insert_block(w, oldest))
             return NULL;
         pack_release(w->pack);
         job = pack_slot(w->pack);
@@ -190,6 +134,7 @@ static int64_t store_own(struct tape_writer *w, const struct block_entry *entry,
         return -1;
     }
     swap(&job->raw, data);
+    job->whole = true;
     pack_put(w->pack);
     return block * FORMAT_BODIES_PER_BLOCK;
 }
@@ -222,6 +167,7 @@ static bool store_builder(struct tape_writer *w, struct builder *b, bool full)
     } else if (!buf_add_bytes(&job->raw, buf_view(&b->raw)) || !buf_add_bytes(&job->dir, buf_view(&b->dir))) {
         return writer_fail(w);
     }
+    job->whole = full && !b->stored;
     pack_put(w->pack);
     b->dirty = false;
     return true;
@@ -426,14 +372,15 @@ bool body_commit(struct tape_writer *w, bool sync)
     struct segment_state *s = &w->seg;
     if (w->bodies_off || !s->open || !body_store_open(w))
         return false;
-    if (s->body_tx) {
-        int code = db_exec(s->body, "COMMIT");
-        if (code != SQLITE_OK) {
-            body_stop(w, db_trouble(s->body, code));
-            return false;
-        }
-        s->body_tx = false;
+    enum db_trouble trouble = sync ? body_sync_blocks(w) : DB_FINE;
+    if (trouble == DB_FINE && s->body_tx)
+        trouble = db_trouble(s->body, db_exec(s->body, "COMMIT"));
+    if (trouble != DB_FINE) {
+        body_stop(w, trouble);
+        return false;
     }
+    s->body_tx = false;
+    blockfile_keep(&s->blocks);
     s->committed_block = s->last_block;
     s->body_unsynced |= s->tx_body_bytes > 0;
     s->tx_body_bytes = 0;
@@ -537,6 +484,7 @@ void body_stop(struct tape_writer *w, enum db_trouble trouble)
         db_exec(s->body, "ROLLBACK");
     s->body_tx = false;
     s->tx_body_bytes = 0;
+    blockfile_take_back(&s->blocks);
     pack_discard(w->pack);
     lose_pending_parts(w);
     withdraw_places(w);

@@ -105,6 +105,7 @@ static void let_go(struct segment_state *s)
     db_finalize(BODY_STATEMENTS, s->body_stmt);
     db_close(s->log);
     db_close(s->body);
+    blockfile_close(&s->blocks);
     s->log = s->body = NULL;
     s->open = s->log_tx = s->body_tx = false;
 }
@@ -116,7 +117,8 @@ bool segment_begin(struct tape_writer *w, int64_t time_ns)
     enum db_trouble trouble = DB_BROKEN;
     if (time_ns == WHEN_UNKNOWN)
         time_ns = w->now_ns != WHEN_UNKNOWN ? w->now_ns : clock_now_ns();
-    *s = (struct segment_state){.number = next_number(w), .start_us = when_us(time_ns), .first_us = INT64_MIN, .last_us = INT64_MIN};
+    *s = (struct segment_state){.number = next_number(w), .start_us = when_us(time_ns), .first_us = INT64_MIN, .last_us = INT64_MIN,
+                                .blocks = {.fd = -1}};
     format_segment_name(s->start_us, s->number, s->name);
     catalog_path(w->catalog.dir, s->name, false, path, sizeof path);
     bool made = db_create(path, &db_log, &s->log, &trouble, &w->fault);

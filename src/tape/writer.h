@@ -3,6 +3,7 @@
 #include "../base/buf.h"
 #include "../base/map.h"
 #include "../base/mem.h"
+#include "blockfile.h"
 #include "catalog.h"
 #include "dict.h"
 #include "pack.h"
@@ -31,7 +32,7 @@ enum log_statement {
     LOG_OP_NAME, LOG_OP_ALIAS, LOG_LIFE,
     LOG_RESOLUTION, LOG_GAP, LOG_ALERT, LOG_OPAQUE, LOG_CONNS, LOG_BEAT, LOG_SEGMENT, LOG_X_PLACES, LOG_PARTS_DROP, LOG_STATEMENTS
 };
-enum body_statement { BODY_BLOCK, BODY_STATEMENTS };
+enum body_statement { BODY_BLOCK, BODY_SYNCED, BODY_STATEMENTS };
 
 struct body_part {
     uint32_t segment;
@@ -84,10 +85,11 @@ struct segment_state {
     uint64_t first_x, last_x, rows, ops;
     sqlite3 *log, *body;
     sqlite3_stmt *log_stmt[LOG_STATEMENTS], *body_stmt[BODY_STATEMENTS];
+    struct blockfile blocks;
     bool log_tx, body_tx, log_unsynced, body_unsynced;
     bool rotate;                 // wanted; done when no exchange stands between its ops and its row
     int64_t rotate_steady_ns;    // since when
-    uint64_t tx_rows, tx_body_bytes, tx_first_x;
+    uint64_t tx_rows, tx_body_bytes, tx_first_x; // tx_body_bytes: for the body file itself
     int64_t last_block, committed_block; // body blocks given out; known to be committed
     uint64_t body_bytes, log_bytes;      // on disk, as of the last look
 };
@@ -176,6 +178,11 @@ bool body_commit(struct tape_writer *w, bool sync); // false: bodies are off now
 void body_stop(struct tape_writer *w, enum db_trouble trouble);
 void body_forget_blocks(struct tape_writer *w); // the segment is left: builders are emptied, parts not committed are lost
 void body_fini(struct tape_writer *w);
+
+// ---- write_block.c ---------------------------------------------------------------------------------------------------
+bool body_insert_block(struct tape_writer *w, const struct pack_job *job); // false: bodies are off now
+// The file of blocks on the disk, and a row of the open transaction that says so.
+enum db_trouble body_sync_blocks(struct tape_writer *w);
 
 // ---- write_op.c ------------------------------------------------------------------------------------------------------
 bool op_store(struct tape_writer *w);  // writes the block under construction as far as it is new

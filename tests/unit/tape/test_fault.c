@@ -1,14 +1,17 @@
 // The N-th allocation, write or sync fails, or the power goes at the N-th write, for N = 1, 2, ... until none does: what was
 // flushed stays, the tape opens again, fsck finds nothing.
 //
-// A VFS around SQLite's own counts writes and syncs and makes them fail. For power loss it keeps a copy of every file as of its
+// A VFS around SQLite's own counts writes and syncs and makes them fail; the file of blocks is met at its system calls. For power loss it keeps a copy of every file as of its
 // last sync; at the chosen write each file of the tape is either that copy or as it is now, by chance.
 #include "tape_maker.h"
 
 #include "../../../src/tape/fsck.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 enum kind { NOTHING, WRITE_FULL, WRITE_ERROR, SYNC_ERROR, POWER };
 
@@ -23,6 +26,7 @@ static struct {
 
 static uint64_t promised[400]; // ids that a flush told as stored
 static size_t promised_count, written_count, crash_promised;
+static long block_writes; // to the file of blocks
 static uint64_t written[400];
 
 // Every N (make torture), else steps that grow.
@@ -170,6 +174,54 @@ static const sqlite3_io_methods methods = {
     3, shim_close, shim_read, shim_write, shim_truncate, shim_sync, shim_size, shim_lock, shim_unlock, shim_reserved, shim_control,
     shim_sector, shim_traits, shim_map, shim_shm_lock, shim_barrier, shim_unmap, shim_fetch, shim_unfetch,
 };
+
+// ---- the file of blocks, which is not SQLite's ----------------------------------------------------------------------
+
+static bool is_blocks(int fd, char path[400])
+{
+    char link[40];
+    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    ssize_t n = plan.kind ? readlink(link, path, 399) : -1;
+    path[n < 0 ? 0 : n] = 0;
+    return n > 4 && strcmp(path + n - 4, ".dat") == 0;
+}
+
+ssize_t pwrite(int fd, const void *from, size_t size, off_t at)
+{
+    char path[400];
+    if (!is_blocks(fd, path))
+        return syscall(SYS_pwrite64, fd, from, size, at);
+    pthread_mutex_lock(&one_at_a_time);
+    plan.writes++;
+    block_writes++;
+    bool full = fails(WRITE_FULL, plan.writes), error = fails(WRITE_ERROR, plan.writes);
+    if (plan.kind == POWER && plan.writes == plan.at && !plan.crashed) {
+        char dir[400];
+        snprintf(dir, sizeof dir, "%.*s", (int)(base_name(path) - path - 1), path);
+        if (rand() % 2)
+            syscall(SYS_pwrite64, fd, from, size / 2, at);
+        crash_now(dir);
+    }
+    pthread_mutex_unlock(&one_at_a_time);
+    errno = full ? ENOSPC : EIO;
+    return full || error ? -1 : syscall(SYS_pwrite64, fd, from, size, at);
+}
+
+int fdatasync(int fd)
+{
+    char path[400], to[700];
+    if (!is_blocks(fd, path))
+        return (int)syscall(SYS_fdatasync, fd);
+    pthread_mutex_lock(&one_at_a_time);
+    plan.syncs++;
+    bool error = fails(SYNC_ERROR, plan.syncs);
+    snprintf(to, sizeof to, "%s/%s", plan.durable, base_name(path));
+    if (plan.kind == POWER)
+        copy_file(path, to);
+    pthread_mutex_unlock(&one_at_a_time);
+    errno = EIO;
+    return error ? -1 : 0;
+}
 
 // db_create syncs a file before it stands at its place; SQLite's VFS sees it from then on.
 static void keep_made(const char *name)
@@ -338,6 +390,7 @@ static void run_all(enum kind kind, bool once, const char *what)
     }
     assert_true(n > 20);
     assert_int_equal(promised_count, 28);
+    assert_true(block_writes > 0);
 }
 
 static void a_full_disk_at_any_write_loses_nothing_flushed(void **state) { (void)state; run_all(WRITE_FULL, true, "full1"); }

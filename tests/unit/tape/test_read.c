@@ -398,6 +398,19 @@ static void a_range_of_a_long_body_is_the_part_of_the_whole(void **state)
     assert_non_null(strstr(buf_text(&out), "\"result\":\"created\""));
     tape_close(t);
 
+    // Without its file of blocks what stands there is missing, told in one line; the rest is read.
+    assert_int_equal(remove(maker_file(dir, ".body.dat", 0)), 0);
+    t = reopen(&dir, 1);
+    buf_clear(&out);
+    assert_true(tape_body(t, 0, id, BODY_REQUEST, collect, &out, &body_state, &fault));
+    assert_int_equal(body_state, TAPE_BODY_MISSING);
+    assert_non_null(strstr(tape_warning(t), ".body.dat"));
+    assert_null(tape_warning(t));
+    buf_clear(&out);
+    assert_true(tape_body(t, 0, small, BODY_RESPONSE, collect, &out, &body_state, &fault));
+    assert_int_equal(body_state, TAPE_BODY_WHOLE);
+    tape_close(t);
+
     // Without its body file the same asks get an honest state.
     assert_int_equal(remove(maker_file(dir, ".body.db", 0)), 0);
     t = reopen(&dir, 1);

@@ -77,6 +77,104 @@ static void bodies_that_did_not_reach_the_disk_are_told_lost(void **state)
     maker_clear(dir);
 }
 
+static void change(const char *path, const char *sql)
+{
+    sqlite3 *db = NULL;
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(db);
+}
+
+// A recorder that died, with three bodies in the file of blocks. Its path.
+static const char *die_with_blocks(const char *dir)
+{
+    static char text[100000];
+    struct fault fault = {0};
+    pid_t child = fork();
+    if (!child) {
+        struct tape_settings s = {.dir = dir};
+        struct tape_writer *w = tape_write_open(&s, &fault);
+        memset(text, 'x', sizeof text - 1);
+        for (int i = 0; i < 3; i++) {
+            uint64_t id = tape_write_next_id(w);
+            struct exchange x = maker_exchange(id, T0 + i * WHEN_NS_PER_S);
+            text[i * 1000] = (char)('a' + i);
+            maker_body(w, id, BODY_REQUEST, text);
+            if (!tape_write_exchange(w, &x, &fault) || !tape_write_flush(w, &fault))
+                _exit(1);
+        }
+        _exit(0);
+    }
+    int status;
+    waitpid(child, &status, 0);
+    assert_int_equal(status, 0);
+    return maker_file(dir, ".body.dat", 0);
+}
+
+static void blocks_that_did_not_reach_the_disk_are_told_lost(void **state)
+{
+    (void)state;
+    const char *dir = maker_dir("blocks");
+    char path[300];
+    struct stat st;
+    snprintf(path, sizeof path, "%s", die_with_blocks(dir));
+    assert_int_equal(findings(dir), 0);
+    assert_int_equal(stat(path, &st), 0);
+    // As when the rows reached the disk before their sync told them to, and the last block's bytes did not.
+    char body[300];
+    snprintf(body, sizeof body, "%s", maker_file(dir, ".body.db", 0));
+    change(body, "UPDATE segment SET synced=1");
+    assert_int_equal(truncate(path, st.st_size - 5), 0);
+    assert_int_equal(findings(dir), 0); // a note
+    maker_close(maker_open(dir, (struct tape_settings){0}));
+    const char *log = maker_file(dir, ".log.db", 0);
+    assert_string_equal(maker_sql(log, "SELECT json_array(count(*),sum(req=-2),sum(req>=0)) FROM x"), "[3,1,2]");
+    assert_int_equal(findings(dir), 0);
+    maker_clear(dir);
+}
+
+static void what_no_row_names_is_cut_off(void **state)
+{
+    (void)state;
+    const char *dir = maker_dir("tail");
+    char path[300];
+    struct stat st, now;
+    snprintf(path, sizeof path, "%s", die_with_blocks(dir));
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(truncate(path, st.st_size + 70000), 0);
+    assert_int_equal(findings(dir), 0);
+    maker_close(maker_open(dir, (struct tape_settings){0}));
+    assert_int_equal(stat(path, &now), 0);
+    assert_int_equal(now.st_size, st.st_size);
+    assert_int_equal(maker_number(maker_file(dir, ".log.db", 0), "SELECT count(*) FROM x WHERE req>=0"), 3);
+    assert_int_equal(findings(dir), 0);
+    // Sealed, nothing of it may change.
+    int fd = open(path, O_WRONLY);
+    assert_int_equal(pwrite(fd, "?", 1, 20), 1);
+    close(fd);
+    assert_int_equal(findings(dir), 1);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(findings(dir), 1);
+    maker_clear(dir);
+}
+
+static void body_files_of_before_there_were_files_of_blocks_are_read(void **state)
+{
+    (void)state;
+    const char *dir = maker_dir("former");
+    char body[300];
+    for (int sealed = 0; sealed < 2; sealed++) {
+        die(dir, 10, 0);
+        snprintf(body, sizeof body, "%s", maker_file(dir, ".body.db", (size_t)sealed));
+        change(body, "ALTER TABLE block DROP COLUMN at; ALTER TABLE block DROP COLUMN bytes; ALTER TABLE segment DROP COLUMN synced");
+        assert_int_equal(findings(dir), 0);
+        maker_close(maker_open(dir, (struct tape_settings){0}));
+        assert_int_equal(findings(dir), 0);
+        assert_int_equal(maker_number(maker_file(dir, ".log.db", (size_t)sealed), "SELECT sum(req>=0) FROM x"), 10);
+    }
+    maker_clear(dir);
+}
+
 static void a_segment_never_filled_is_removed(void **state)
 {
     (void)state;
@@ -164,6 +262,8 @@ int main(void)
         cmocka_unit_test(bodies_that_did_not_reach_the_disk_are_told_lost), cmocka_unit_test(a_segment_never_filled_is_removed),
         cmocka_unit_test(a_lost_catalog_is_made_anew_from_the_segments),    cmocka_unit_test(a_damaged_segment_costs_no_id_twice),
         cmocka_unit_test(a_reader_in_the_way_does_not_stop_the_recorder),
+        cmocka_unit_test(blocks_that_did_not_reach_the_disk_are_told_lost), cmocka_unit_test(what_no_row_names_is_cut_off),
+        cmocka_unit_test(body_files_of_before_there_were_files_of_blocks_are_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

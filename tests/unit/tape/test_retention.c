@@ -140,10 +140,13 @@ static void pruning_an_index_removes_its_bodies_alone(void **state)
         bool chosen = i % 2;
         if (chosen)
             x.indices = &secret;
-        maker_body(w, id, BODY_REQUEST, i == 1 ? text : chosen ? "{\"a\":\"KLMNOPQ-7zyxwvut-secret-words\"}" : "{\"a\":\"public\"}");
+        maker_body(w, id, BODY_REQUEST, i == 1 || i == 2 ? text : chosen ? "{\"a\":\"KLMNOPQ-7zyxwvut-secret-words\"}" : "{\"a\":\"public\"}");
         assert_true(tape_write_exchange(w, &x, &fault));
     }
     maker_close(w);
+    int fd = open(maker_file(dir, ".body.dat", 0), O_RDONLY);
+    char head[64], nothing[64] = "";
+    assert_true(pread(fd, head, sizeof head, 1000) == sizeof head && memcmp(head, nothing, sizeof head) != 0);
     const char *index[] = {"secret"};
     struct prune_settings s = {.bodies_before_ns = WHEN_UNKNOWN, .log_before_ns = WHEN_UNKNOWN, .index = index, .index_count = 1};
     assert_true(tape_prune(dir, &s, T0, &result, &fault));
@@ -154,6 +157,8 @@ static void pruning_an_index_removes_its_bodies_alone(void **state)
     assert_int_equal(maker_number(log, "SELECT count(*) FROM x WHERE req>=0"), 20);
     assert_false(file_holds(maker_file(dir, ".body.db", 0), "KLMNOPQ-7zyxwvut"));
     assert_true(file_holds(maker_file(dir, ".body.db", 0), "public"));
+    assert_true(pread(fd, head, sizeof head, 1000) == sizeof head && memcmp(head, nothing, sizeof head) == 0);
+    close(fd);
     expect_clean(dir);
     assert_true(tape_prune(dir, &s, T0, &result, &fault)); // again: nothing left to do, nothing broken
     expect_clean(dir);
