@@ -192,6 +192,28 @@ static void a_call_that_took_hours_is_taken_once_by_plans_that_follow(void **sta
     plan_seen_close(set.seen);
 }
 
+// A write of that moment is left out, too: a call must not overtake it.
+static void a_call_of_this_moment_is_left_to_the_next_plan_that_follows(void **state)
+{
+    (void)state;
+    one_shard();
+    set.seen = plan_seen_open(1);
+    PUT(10, OP_INDEX, "a", OP_CREATED, 0, 1, 0);
+    int64_t now_ns = clock_now_ns();
+    fake_exchange(tape, &(struct exchange){.id = 11, .time_ns = now_ns, .answered_ns = now_ns, .api = bytes_of_text("update_by_query"), .targets = cat_target, .target_count = 1,
+                                           .status = 200, .verb = bytes_of_text("POST"), .path = bytes_of_text("/cat/_update_by_query"), .docs_total = 1, .docs_ok = 1}, "{}");
+    build();
+    assert_int_equal(plan_barrier_count(plan), 0);
+    set.whole_until_ns = now_ns; // known to be there with all before it
+    plan_close(plan);
+    free(docs);
+    build();
+    assert_int_equal(plan_barrier_count(plan), 1);
+    plan_close(plan);
+    plan = NULL;
+    plan_seen_close(set.seen);
+}
+
 static bool see_source(void *ctx, uint32_t slot, const struct tape_op *op)
 {
     (void)slot;
@@ -833,7 +855,7 @@ int main(void)
         T(same_id_under_two_types_is_two_documents), T(no_type_and_doc_mean_the_type_of_an_index_that_has_one),
         T(same_id_on_two_shards_is_two_documents), T(forgotten_routing_meets_the_document_where_shards_agree), T(without_numbers_the_version_chain_decides),
         T(late_recreation_restarts_the_chain), T(filtered_ids_are_minted_the_same_every_time), T(nothing_crosses_a_barrier),
-        T(a_call_that_took_hours_is_taken_once_by_plans_that_follow), T(a_write_refused_by_a_conflict_still_decides_types_and_one_refused_by_the_mapper_does_not),
+        T(a_call_that_took_hours_is_taken_once_by_plans_that_follow), T(a_call_of_this_moment_is_left_to_the_next_plan_that_follows), T(a_write_refused_by_a_conflict_still_decides_types_and_one_refused_by_the_mapper_does_not),
         T(before_keeps_the_whole_life_and_nothing_of_the_next), T(a_deletion_that_is_neither_skipped_nor_the_end_refuses),
         T(an_early_write_of_the_new_life_belongs_to_it_in_whatever_order_tapes_are_read), T(a_rebirth_that_each_tap_concludes_is_one_life), T(a_missing_index_that_another_tap_answered_late_ends_no_new_life), T(a_number_below_those_the_old_life_had_answered_is_of_the_new_one),
         T(skip_continues_into_the_second_life), T(noop_of_the_second_life_is_folded), T(casualties_are_listed_and_applied_on_demand),
