@@ -274,13 +274,15 @@ static bool is_rule_name(const char *name)
     return name[0] != '.' && ((size > 4 && strcmp(name + size - 4, ".yml") == 0) || (size > 5 && strcmp(name + size - 5, ".yaml") == 0));
 }
 
-static bool add_path(struct rules *r, const char *path, unsigned depth, rules_finding_fn *finding, void *ctx, struct fault *fault)
+static bool add_path(struct rules *r, const char *path, unsigned depth, size_t *files, rules_finding_fn *finding, void *ctx, struct fault *fault)
 {
     struct stat st;
     if (stat(path, &st) != 0)
         return fault_user(fault, "cannot read the rules in %s: %s", path, strerror(errno));
-    if (!S_ISDIR(st.st_mode))
+    if (!S_ISDIR(st.st_mode)) {
+        ++*files;
         return add_file(r, path, finding, ctx, fault);
+    }
     struct dirent **entries;
     int count = depth > DIR_DEPTH_MAX ? 0 : scandir(path, &entries, NULL, alphasort);
     if (count < 0)
@@ -291,7 +293,7 @@ static bool add_path(struct rules *r, const char *path, unsigned depth, rules_fi
         buf_format(&below, "%s/%s", path, entries[i]->d_name);
         const char *name = buf_text(&below);
         if (ok && entries[i]->d_name[0] != '.' && stat(name, &st) == 0 && (S_ISDIR(st.st_mode) || is_rule_name(entries[i]->d_name)))
-            ok = add_path(r, name, depth + 1, finding, ctx, fault);
+            ok = add_path(r, name, depth + 1, files, finding, ctx, fault);
         buf_fini(&below);
         free(entries[i]);
     }
@@ -302,7 +304,9 @@ static bool add_path(struct rules *r, const char *path, unsigned depth, rules_fi
 
 bool rules_add(struct rules *r, const char *path, rules_finding_fn *finding, void *ctx, struct fault *fault)
 {
-    return add_path(r, path, 0, finding, ctx, fault);
+    size_t files = 0;
+    bool ok = add_path(r, path, 0, &files, finding, ctx, fault);
+    return ok && !files ? fault_user(fault, "there is no rule file (*.yml, *.yaml) in %s", path) : ok;
 }
 
 bool rules_disable(struct rules *r, const char *pattern)

@@ -462,8 +462,12 @@ static bool mark_one(const struct alerts_settings *s, struct outbox *o, const ch
         return find_id(o, what, id, fault) && outbox_ack(o, id, user_name(), s->why, now_ns, fault);
     if (!rule && !find_id(o, what, id, fault))
         return false;
-    if (strcmp(verb, "unmute") == 0)
-        return outbox_unmute(o, rule ? what : id, fault);
+    if (strcmp(verb, "unmute") == 0) {
+        const char *muted = rule ? what : id;
+        if (!outbox_muted(o, bytes_of_text(muted), (struct bytes){0}, now_ns))
+            return fault_user(fault, "%s is not muted", what);
+        return outbox_unmute(o, muted, fault);
+    }
     if (rule)
         warn_of_unknown(o, what);
     return outbox_mute(o, rule ? what : id, s->mute_for ? now_ns + s->mute_for : 0, user_name(), s->why, now_ns, fault);
