@@ -268,14 +268,19 @@ static void a_rebirth_that_each_tap_concludes_is_one_life(void **state)
     assert_string_equal(docs, "a:I10 b:I60 c:I61");
 }
 
-static void an_early_write_of_the_new_life_belongs_to_it_in_whatever_order_tapes_are_read(void **state)
+static void twenty_writes_before_the_accident(void)
 {
-    (void)state;
     one_shard();
     set.before = "50";
     for (int i = 0; i < 20; i++)
         PUT(10 + (uint64_t)i, OP_INDEX, "a", OP_UPDATED, i, i + 1, i);
     accident(100);
+}
+
+static void an_early_write_of_the_new_life_belongs_to_it_in_whatever_order_tapes_are_read(void **state)
+{
+    (void)state;
+    twenty_writes_before_the_accident();
     for (int i = 0; i < 40; i++)
         if (i != 7)
             PUT(60 + (uint64_t)i, OP_INDEX, "b", OP_UPDATED, i, i + 1, 115 + i);
@@ -288,11 +293,7 @@ static void an_early_write_of_the_new_life_belongs_to_it_in_whatever_order_tapes
 static void a_number_below_those_the_old_life_had_answered_is_of_the_new_one(void **state)
 {
     (void)state;
-    one_shard();
-    set.before = "50";
-    for (int i = 0; i < 20; i++)
-        PUT(10 + (uint64_t)i, OP_INDEX, "a", OP_UPDATED, i, i + 1, i);
-    accident(100);
+    twenty_writes_before_the_accident();
     PUT(60, OP_INDEX, "b", OP_CREATED, 0, 1, 102, 120);
     PUT(61, OP_INDEX, "c", OP_CREATED, 15, 1, 103, 140); // under way at the deletion, and as near to 20 as to 1
     PUT(62, OP_INDEX, "d", OP_CREATED, 20, 1, 104, 118); // what the old life goes on with
